@@ -1,0 +1,131 @@
+"""The default balancer: power of two choices on learned latency, load and the age of what is still waiting.
+
+cost = EWMA of time to head x (attempts in flight + 1), where
+
+* the average is taken over the *logarithm* of the time (weight 0.2 a sample): a single pause moves it little, a node
+  that is three times slower is told apart as quickly at 1 ms as at 1 s. `cost = "peak"` selects Finagle's Peak-EWMA
+  instead, which jumps to any slower sample and decays with time (tau 10 s);
+* while the oldest waiting attempt is older than twice the average, its age stands in: a hang shows before any reply
+  (Kratos predicts from the ages in flight);
+* failures and throttles are charged 5 s, or the server's Retry-After up to 300 s, so that answering fast with an
+  error never makes a node attractive (Linkerd's load biaser, 2026);
+* a node that has not been learned costs nothing while idle and very much while its first attempt is out, so a new
+  node is tried by one attempt at a time (Finagle's cold-start guard);
+* an average that takes no samples fades with tau 30 s, so that a node once charged is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from meshlib.balancing.base import Picked, Picker, Random
+from meshlib.balancing.choices import two_choices
+from meshlib.core.options import Options, Seconds
+from meshlib.core.outcome import Outcome
+
+__all__ = ["EwmaOptions", "EwmaP2C", "cost"]
+
+_COLD = 1e6
+_FADE = 30.0
+_FLOOR = 1e-6
+
+
+class EwmaOptions(Options, frozen=True, kw_only=True):
+    """Options of `balancer = "p2c"`."""
+
+    group: ClassVar[str] = "balancer.p2c"
+
+    cost: Annotated[
+        Literal["log", "peak"], Meta(description="log bears pauses better than Peak-EWMA (simulated)")
+    ] = "log"
+    sample_weight: Annotated[
+        float, Meta(gt=0, le=1, description="how far one sample moves the logarithmic average")
+    ] = 0.2
+    tau: Annotated[float, Meta(gt=0, description="decay of the peak average in seconds, as in Finagle")] = (
+        10.0
+    )
+    penalty: Annotated[Seconds, Meta(description="what a failed attempt is charged, as in Linkerd")] = 5.0
+    max_penalty: Annotated[Seconds, Meta(description="the longest Retry-After believed, as in Envoy")] = 300.0
+
+
+class EwmaP2C:
+    """`balancer = "p2c"`."""
+
+    options: ClassVar[type[Options]] = EwmaOptions
+
+    def __init__(self, options: Options) -> None:
+        assert isinstance(options, EwmaOptions)
+        learner = _Peak(options) if options.cost == "peak" else _Logarithmic(options)
+        self.observe = learner.observe
+        self.waited = learner.waited
+
+    def build(self, nodes: Sequence[Picked], random: Random) -> Picker:
+        """Power of two choices by `cost`."""
+        return two_choices(nodes, random, cost)
+
+
+def cost(node: Picked, now: float) -> float:
+    """The expected price of one more attempt on `node`, in seconds times queue length."""
+    ewma = node.ewma
+    if ewma == 0.0:
+        return _COLD * node.in_flight
+    idle = now - node.stamp
+    if idle > 1.0:
+        ewma *= exp(-idle / _FADE)
+    age = now - node.oldest
+    if age > 2.0 * ewma:
+        ewma = age
+    return ewma * (node.in_flight + 1)
+
+
+class _Learning:
+    """What both averages share: charging failures, and bounds that may only raise."""
+
+    def __init__(self, options: EwmaOptions) -> None:
+        self._options = options
+
+    def observe(self, node: Picked, outcome: Outcome, seconds: float, now: float) -> None:
+        if outcome.charged:
+            options = self._options
+            wished = outcome.pushback or 0.0
+            seconds = max(seconds, options.penalty, min(wished, options.max_penalty))
+        self.take(node, seconds, now)
+
+    def waited(self, node: Picked, seconds: float, now: float) -> None:
+        if seconds > node.ewma:
+            self.take(node, seconds, now)
+
+    def take(self, node: Picked, seconds: float, now: float) -> None:
+        raise NotImplementedError
+
+
+class _Logarithmic(_Learning):
+    """`exp` of the average of logarithms: the geometric mean of recent times."""
+
+    def take(self, node: Picked, seconds: float, now: float) -> None:
+        seconds = seconds if seconds > _FLOOR else _FLOOR
+        ewma = node.ewma
+        if ewma == 0.0:
+            node.ewma = seconds
+        else:
+            idle = now - node.stamp
+            if idle > 1.0:
+                ewma = max(ewma * exp(-idle / _FADE), _FLOOR)
+            node.ewma = ewma * (seconds / ewma) ** self._options.sample_weight
+        node.stamp = now
+
+
+class _Peak(_Learning):
+    """Finagle's Peak-EWMA: up at once, down with time constant tau."""
+
+    def take(self, node: Picked, seconds: float, now: float) -> None:
+        if seconds > node.ewma:
+            node.ewma = max(seconds, _FLOOR)
+        else:
+            keep = exp(-max(0.0, now - node.stamp) / self._options.tau)
+            node.ewma = max(seconds + (node.ewma - seconds) * keep, _FLOOR)
+        node.stamp = now

@@ -1,0 +1,110 @@
+"""Listener: how telemetry, logs and users watch calls without being able to harm them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meshlib.core.outcome import Outcome
+
+__all__ = ["Event", "Fanout", "Headers", "Listener"]
+
+Headers = Mapping[str, str]
+
+
+class Event:
+    """Something that happened outside one attempt: an ejection, a breaker transition, a new endpoint set.
+
+    `kind` is one of breaker, ejection, restored, panic, endpoints, discovery, policy, budget, hint; `service` names
+    whose it is, `at` is monotonic seconds, `facts` are plain values without secrets.
+    """
+
+    __slots__ = ("at", "facts", "kind", "service")
+
+    def __init__(self, kind: str, service: str, at: float, facts: Mapping[str, Any]) -> None:
+        self.kind = kind
+        self.service = service
+        self.at = at
+        self.facts = facts
+
+    def __repr__(self) -> str:
+        return f"Event({self.kind!r}, {self.service!r}, {dict(self.facts)!r})"
+
+
+class Listener:
+    """The base of every listener; each method does nothing until overridden.
+
+    Called by the drivers, from the calling thread or loop, never under a lock and in the order of the request.
+    What a listener raises is counted and logged once and never reaches the call. `call` and `attempt` are the engine's
+    own objects: read them, do not keep them.
+    """
+
+    def call_started(self, call: Any) -> None:
+        """A logical call was admitted."""
+
+    def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
+        """A node was picked and the attempt is about to be sent; returned headers are added to it."""
+        return None
+
+    def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:
+        """The attempt was classified (at the head for a streamed response)."""
+
+    def call_finished(self, call: Any, outcome: Outcome | None) -> None:
+        """The call is over; `outcome` is None when the engine itself refused it."""
+
+    def event(self, event: Event) -> None:
+        """State changed: see Event."""
+
+
+class Fanout(Listener):
+    """Several listeners behind one, each call guarded: `report(listener, error)` gets what they raise."""
+
+    def __init__(self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]) -> None:
+        self._listeners = tuple(listeners)
+        self._report = report
+
+    def call_started(self, call: Any) -> None:
+        """Pass on to each."""
+        for listener in self._listeners:
+            try:
+                listener.call_started(call)
+            except Exception as error:
+                self._report(listener, error)
+
+    def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
+        """Pass on to each; later listeners win where header names meet."""
+        merged: dict[str, str] | None = None
+        for listener in self._listeners:
+            try:
+                headers = listener.attempt_started(call, attempt)
+            except Exception as error:
+                self._report(listener, error)
+                continue
+            if headers:
+                merged = {**merged, **headers} if merged else dict(headers)
+        return merged
+
+    def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:
+        """Pass on to each."""
+        for listener in self._listeners:
+            try:
+                listener.attempt_finished(call, attempt, outcome)
+            except Exception as error:
+                self._report(listener, error)
+
+    def call_finished(self, call: Any, outcome: Outcome | None) -> None:
+        """Pass on to each."""
+        for listener in self._listeners:
+            try:
+                listener.call_finished(call, outcome)
+            except Exception as error:
+                self._report(listener, error)
+
+    def event(self, event: Event) -> None:
+        """Pass on to each."""
+        for listener in self._listeners:
+            try:
+                listener.event(event)
+            except Exception as error:
+                self._report(listener, error)

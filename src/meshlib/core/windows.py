@@ -1,0 +1,119 @@
+"""Window: exact counts of good and bad over the last seconds, in buckets.
+
+Never an average that decays: an EMA gives a fast burst almost no weight and can hide a total outage, for which
+linkerd2-proxy replaced its own by ten exact buckets (linkerd2-proxy#4561).
+"""
+
+from __future__ import annotations
+
+from meshlib.errors import ConfigError
+
+__all__ = ["Window"]
+
+_NEVER = -(1 << 62)
+
+
+class Window:
+    """Rolling counts over `span` seconds in `buckets` buckets; the newest bucket is the running one.
+
+    What was added is counted for at least `span - span / buckets` and at most `span` seconds. `good` and `bad` are
+    running totals as of the last `add` or `roll`: roll before reading when time may have passed. Bucket borders lie
+    at multiples of the bucket's width, so windows of equal shape stay aligned and can be subtracted (`remove`).
+    A `now` older than the newest bucket counts in the newest bucket, because totals that are late are better than
+    totals that are wrong. Not thread-safe: its owner holds a lock.
+    """
+
+    __slots__ = ("_at", "_bads", "_edge", "_goods", "_number", "_width", "bad", "good", "span")
+
+    def __init__(self, span: float, buckets: int = 10) -> None:
+        if not 0.0 < span < float("inf") or buckets < 1:
+            raise ConfigError(
+                f"a window needs a finite span above 0 and a bucket, got {span!r} and {buckets!r}"
+            )
+        self._goods = [0] * buckets
+        self._bads = [0] * buckets
+        self._shape(span)
+
+    def _shape(self, span: float) -> None:
+        self.span = span
+        self._width = span / len(self._goods)
+        self._at = 0
+        self._number = _NEVER
+        self._edge = float("-inf")
+        self._clear()
+
+    def _clear(self) -> None:
+        self.good = self.bad = 0
+        for slot in range(len(self._goods)):
+            self._goods[slot] = self._bads[slot] = 0
+
+    @property
+    def total(self) -> int:
+        """Good and bad together."""
+        return self.good + self.bad
+
+    def add(self, now: float, good: bool) -> None:
+        """Count one at `now` (finite monotonic seconds)."""
+        if now >= self._edge:
+            self.roll(now)
+        if good:
+            self._goods[self._at] += 1
+            self.good += 1
+        else:
+            self._bads[self._at] += 1
+            self.bad += 1
+
+    def roll(self, now: float) -> None:
+        """Forget what has become older than the window at `now`."""
+        if now < self._edge:
+            return
+        number = int(now // self._width)
+        steps = number - self._number
+        size = len(self._goods)
+        if steps >= size:
+            self._clear()
+        else:
+            at = self._at
+            for _ in range(steps):
+                at = at + 1 if at + 1 < size else 0
+                self.good -= self._goods[at]
+                self.bad -= self._bads[at]
+                self._goods[at] = self._bads[at] = 0
+            self._at = at
+        self._number = number
+        self._edge = (number + 1) * self._width
+
+    def ratio(self, now: float) -> float | None:
+        """The share of good in the window at `now`, or None while it is empty."""
+        self.roll(now)
+        total = self.good + self.bad
+        return self.good / total if total else None
+
+    def remove(self, part: Window, now: float) -> None:
+        """Take out what was also added to `part`, a window of the same shape that shared its additions with this one.
+
+        A bucket never goes below zero, whatever `part` holds.
+        """
+        self.roll(now)
+        part.roll(now)
+        size = len(self._goods)
+        for age in range(min(size, len(part._goods))):
+            ours, theirs = self._at - age, part._at - age  # negative indices go round the ring by themselves
+            good = min(self._goods[ours], part._goods[theirs])
+            bad = min(self._bads[ours], part._bads[theirs])
+            self._goods[ours] -= good
+            self._bads[ours] -= bad
+            self.good -= good
+            self.bad -= bad
+
+    def reset(self) -> None:
+        """Forget everything; the place in time stays."""
+        self._clear()
+
+    def resize(self, span: float) -> None:
+        """Cover `span` seconds from now on. A changed length starts empty, because old buckets have the old width."""
+        if span != self.span:
+            self._shape(span)
+
+    def __repr__(self) -> str:
+        return f"Window({self.span:g} s, {self.good} good, {self.bad} bad)"

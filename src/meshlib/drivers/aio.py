@@ -1,0 +1,100 @@
+"""The driver for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from meshlib.core.deadline import NEVER
+from meshlib.core.wait import Wait
+from meshlib.drivers.sync import Clock, opened, settled
+from meshlib.drivers.wheel import wheel
+from meshlib.engine.attempt import Attempt
+from meshlib.engine.plan import CallPlan
+
+__all__ = ["drive", "wait"]
+
+Request = TypeVar("Request")
+
+
+async def drive(
+    plan: CallPlan,
+    request: Request,
+    send: Callable[[Attempt, Request], Awaitable[Any]],
+    clock: Clock = time.monotonic,
+    flags: int = 0,
+    deadline: float = 0.0,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Any:
+    """Run one call to its reply, or raise the error that it ends with; see `drivers.sync.drive`.
+
+    An attempt that outlives `attempt.until` is cancelled by the loop's deadline wheel and counts as timed out; the
+    caller's own cancellation passes through untouched.
+    """
+    call = opened(plan, request, clock, flags, deadline)
+    listener = plan.listener
+    timers = wheel(clock)
+    try:
+        while True:
+            step = call.begin(clock())
+            if step.__class__ is not Attempt:
+                await wait(step, clock)  # type: ignore[arg-type]
+                continue
+            attempt: Attempt = step
+            if listener is not None:
+                attempt.headers = listener.attempt_started(call, attempt)
+            alarm = timers.arm(attempt.until)
+            try:
+                try:
+                    reply = await send(attempt, request)
+                except asyncio.CancelledError:
+                    if not alarm.disarm(cancelled=True):
+                        raise
+                    raise TimeoutError("the attempt's time was up") from None
+                finally:
+                    alarm.disarm()
+                outcome = plan.classify(reply)
+            except plan.transport_errors as error:
+                reply = error
+                outcome = plan.classify_error(error, attempt)
+            delay = call.finish(attempt, outcome, clock())
+            if listener is not None:
+                listener.attempt_finished(call, attempt, outcome)
+            if delay is None:
+                if not outcome.ok and call.rejects():
+                    await plan.family.adiscard(reply)
+                return call.settle(reply)
+            await plan.family.adiscard(reply)
+            if delay > 0.0:
+                await sleep(delay)
+    finally:
+        call.close(clock())
+        settled(call)
+
+
+async def wait(turn: Wait, clock: Clock) -> None:
+    """Sit out a Wait until it is granted or its time is up. The grant may come from any thread."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        # Raises RuntimeError when the loop is closed: Wait.wake then passes the turn on.
+        loop.call_soon_threadsafe(_set, future)
+
+    if turn.attach(wake):
+        return
+    timer = None
+    if turn.until != NEVER:
+        timer = loop.call_later(max(0.0, turn.until - clock()), _set, future)
+    try:
+        await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,96 @@
+"""The driver for threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any, TypeVar
+
+from meshlib.core.deadline import NEVER
+from meshlib.core.wait import Wait
+from meshlib.drivers.notify import deliver
+from meshlib.engine.attempt import Attempt
+from meshlib.engine.call import Call
+from meshlib.engine.plan import CallPlan
+from meshlib.errors import MeshError
+
+__all__ = ["drive", "opened", "settled", "wait"]
+
+Request = TypeVar("Request")
+Clock = Callable[[], float]
+
+
+def drive(
+    plan: CallPlan,
+    request: Request,
+    send: Callable[[Attempt, Request], Any],
+    clock: Clock = time.monotonic,
+    flags: int = 0,
+    deadline: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Any:
+    """Run one call to its reply, or raise the error that it ends with.
+
+    `send(attempt, request)` sends one attempt to `attempt.node` by `attempt.until` and returns its reply or raises one of
+    `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
+    """
+    call = opened(plan, request, clock, flags, deadline)
+    listener = plan.listener
+    try:
+        while True:
+            step = call.begin(clock())
+            if step.__class__ is not Attempt:
+                wait(step, clock)  # type: ignore[arg-type]
+                continue
+            attempt: Attempt = step
+            if listener is not None:
+                attempt.headers = listener.attempt_started(call, attempt)
+            try:
+                reply = send(attempt, request)
+                outcome = plan.classify(reply)
+            except plan.transport_errors as error:
+                reply = error
+                outcome = plan.classify_error(error, attempt)
+            delay = call.finish(attempt, outcome, clock())
+            if listener is not None:
+                listener.attempt_finished(call, attempt, outcome)
+            if delay is None:
+                if not outcome.ok and call.rejects():
+                    plan.family.discard(reply)
+                return call.settle(reply)
+            plan.family.discard(reply)
+            if delay > 0.0:
+                sleep(delay)
+    finally:
+        call.close(clock())
+        settled(call)
+
+
+def opened(plan: CallPlan, request: Any, clock: Clock, flags: int, deadline: float) -> Call:
+    """Open the call; a refusal is delivered to the listener before it is raised."""
+    try:
+        call = plan.open(request, clock(), flags, deadline)
+    except MeshError:
+        deliver(plan)
+        raise
+    if plan.listener is not None:
+        plan.listener.call_started(call)
+    return call
+
+
+def settled(call: Call) -> None:
+    """Tell the listener that the call is over, and what happened meanwhile."""
+    plan = call.plan
+    if plan.listener is not None:
+        plan.listener.call_finished(call, call.outcome)
+    if plan.events:
+        deliver(plan)
+
+
+def wait(turn: Wait, clock: Clock) -> None:
+    """Sit out a Wait until it is granted or its time is up."""
+    event = Event()
+    if turn.attach(event.set):
+        return
+    event.wait(None if turn.until == NEVER else max(0.0, turn.until - clock()))

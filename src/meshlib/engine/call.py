@@ -1,0 +1,281 @@
+"""Call: one logical request on its way through the plan.
+
+Two methods tell the story. `begin` reads limit, pick, claim; `finish` reads settle, verdict, budget, breaker. Both are
+called by a driver that then acts on what they return. A Call is used by one thread or task at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from meshlib.core.deadline import nearest
+from meshlib.core.outcome import CANCELLED, Outcome
+from meshlib.core.wait import Wait
+from meshlib.engine import failure
+from meshlib.engine.attempt import Attempt
+from meshlib.resilience.retry import Stop
+
+if TYPE_CHECKING:
+    from meshlib.engine.node import Node
+    from meshlib.engine.plan import CallPlan
+
+__all__ = ["BUFFERED", "HOP", "IDEMPOTENT", "REPLAYABLE", "Call"]
+
+IDEMPOTENT = 1
+"""Repeating the request changes nothing (RFC 9110 9.2.2, or an Idempotency-Key)."""
+REPLAYABLE = 2
+"""The body can be sent again."""
+BUFFERED = 4
+"""The attempt ends with the body, not with the head."""
+HOP = 8
+"""A further hop of a call that already made its deposit: a redirect or an authentication round."""
+
+FIRST_SNAPSHOT = 5.0
+"""The longest a call waits for the first set of endpoints, in seconds (DESIGN 4.9)."""
+
+
+class Call:
+    """See the module. `now` is the instant of the latest begin, `made` counts attempts, `last` is the newest one."""
+
+    __slots__ = (
+        "attempt",
+        "context",
+        "deadline",
+        "ended",
+        "flags",
+        "last",
+        "made",
+        "now",
+        "outcome",
+        "permit",
+        "plan",
+        "request",
+        "slot",
+        "started",
+        "stop",
+        "tried",
+        "wait",
+    )
+
+    def __init__(
+        self, plan: CallPlan, request: Any, now: float, flags: int, deadline: float, permit: int
+    ) -> None:
+        self.plan = plan
+        self.request = request
+        self.flags = flags
+        self.started = now
+        self.now = now
+        self.deadline = deadline
+        self.permit = permit
+        self.made = 0
+        self.last: Attempt | None = None
+        self.attempt: Attempt | None = None
+        self.outcome: Outcome | None = None
+        self.stop: Stop | None = None
+        self.tried: tuple[Node, ...] = ()
+        self.wait: Wait | None = None
+        self.slot = False
+        self.ended = 0.0
+        self.context: object = None
+
+    # --- once an attempt -------------------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> Attempt | Wait:
+        """The next attempt, its node claimed; or a Wait to sit out before asking again.
+
+        Raises the family's DeadlineExceededError, LimitExceededError or NoEndpointError; a retry that finds no limit slot
+        or no node ends the call with the failure it had.
+        """
+        self.now = now
+        if now >= self.deadline:
+            raise failure.expired(self, now)
+        plan = self.plan
+        if plan.limiter is not None and not self.slot:
+            queued = self._slot(now)
+            if queued is not None:
+                return queued
+        self.made += 1
+        attempt = plan.cluster.claim(self, now, self._until(now))
+        if attempt is None:
+            self.made -= 1
+            return self._starved(now)
+        if self.slot:
+            attempt.slot = True
+            self.slot = False
+        self.attempt = self.last = attempt
+        return attempt
+
+    def finish(self, attempt: Attempt, outcome: Outcome, now: float) -> float | None:
+        """Settle the attempt. Seconds to pause before the next one, or None: the call is decided."""
+        attempt.finished = now
+        attempt.outcome = outcome
+        plan = self.plan
+        self.attempt = None
+        if outcome.ok:
+            plan.cluster.settle(attempt, outcome, now, not self.flags & BUFFERED)
+            self._decide(outcome, now)
+            return None
+        delay = self._verdict(outcome, now)
+        # A streamed reply that stands keeps its lease until its body is closed; what a retry replaces gives it back.
+        streamed = (
+            not self.flags & BUFFERED
+            and delay is None
+            and outcome.delivered == "yes"
+            and not plan.raise_on_exhausted
+        )
+        plan.cluster.settle(attempt, outcome, now, streamed)
+        if delay is None:
+            self._decide(outcome, now)
+        else:
+            self.tried += (attempt.node,)
+        return delay
+
+    def settle(self, reply: Any) -> Any:
+        """The reply, or the mapped error raised. An error is the reply of a call whose last attempt brought none."""
+        if isinstance(reply, BaseException):
+            raise failure.failed(self, reply)
+        if self.rejects():
+            raise failure.rejected(self)
+        return reply
+
+    def rejects(self) -> bool:
+        """Whether a reply in hand is to be raised instead (`raise_on_exhausted`); the driver closes it first."""
+        return self.plan.raise_on_exhausted and self.outcome is not None and self.outcome.charged
+
+    def close(self, now: float) -> None:
+        """Give back whatever is still held, exactly once. What a response body took along is no longer the call's."""
+        attempt = self.attempt
+        if attempt is not None:
+            # Left in flight by cancellation, a signal or a bug: nobody's failure, but the wait is evidence (DESIGN 4.6).
+            self.attempt = None
+            attempt.finished = now
+            attempt.outcome = CANCELLED
+            self.plan.cluster.settle(attempt, CANCELLED, now, False)
+        wait = self.wait
+        if wait is not None:
+            self.wait = None
+            if wait.reason == "queue" and wait.granted:
+                self.slot = True
+            else:
+                wait.abandon()
+        if self.slot:
+            self.slot = False
+            limiter = self.plan.limiter
+            if limiter is not None:
+                limiter.release()
+        if self.permit:
+            self._hand_back(now)
+
+    # --- the parts -------------------------------------------------------------------------------------------------
+
+    def _until(self, now: float) -> float:
+        """When this attempt must be over: `auto` spends half of what is left while another attempt is possible."""
+        plan = self.plan
+        left = self.deadline - now
+        limit = plan.attempt_timeout
+        if limit is None:
+            another = self.made < plan.max_attempts and self.flags & 3 == 3
+            limit = left / 2 if another else left
+        return now + limit if limit < left else self.deadline
+
+    def _slot(self, now: float) -> Wait | None:
+        """A slot of the concurrency limit, or the Wait for it, or the refusal raised."""
+        queued = self.wait
+        if queued is not None and queued.reason == "queue":
+            self.wait = None
+            if queued.granted:
+                self.slot = True
+                return None
+            queued.abandon()
+            raise failure.limited(self, now, waited=True)
+        limiter = self.plan.limiter
+        assert limiter is not None
+        turn = limiter.acquire(self.deadline)
+        if turn is True:
+            self.slot = True
+            return None
+        if turn is None:
+            raise failure.limited(self, now, waited=False)
+        self.wait = turn
+        return turn
+
+    def _starved(self, now: float) -> Wait:
+        """No node: a Wait while the first snapshot may still come, NoEndpointError otherwise."""
+        if self.wait is not None:
+            self.wait.abandon()
+            self.wait = None
+        cluster = self.plan.cluster
+        bound = min(self.deadline, self.started + FIRST_SNAPSHOT)
+        if cluster.ready or now >= bound:
+            raise failure.no_endpoint(self, now)
+        self.wait = cluster.expect(bound)
+        return self.wait
+
+    def _verdict(self, outcome: Outcome, now: float) -> float | None:
+        plan = self.plan
+        retry = plan.retry
+        if retry is None:
+            self.stop = Stop.OFF
+            return None
+        flags = self.flags
+        answer = retry.verdict(
+            self.made,
+            flags & IDEMPOTENT != 0,
+            flags & REPLAYABLE != 0,
+            outcome,
+            plan.random,
+            now,
+            self.deadline,
+        )
+        if isinstance(answer, Stop):
+            self.stop = answer
+            return None
+        # Withdrawn last, when nothing else can stop the retry any more, and never given back.
+        if plan.budget is not None and not plan.budget.withdraw(now):
+            self.stop = Stop.BUDGET
+            return None
+        return answer
+
+    def _decide(self, outcome: Outcome, now: float) -> None:
+        """The call's own outcome is known: one record at the breaker."""
+        self.outcome = outcome
+        self.ended = now
+        permit = self.permit
+        if permit:
+            breaker = self.plan.breaker
+            if breaker is not None:
+                self.permit = 0
+                if outcome.ok or outcome.charged:
+                    breaker.record(permit, outcome.ok, now - self.started, now)
+                else:
+                    breaker.release(permit, now)
+
+    def _hand_back(self, now: float) -> None:
+        """Admitted but never judged (cancelled, or refused further on): the permit goes back, unless attempts failed."""
+        permit, self.permit = self.permit, 0
+        breaker = self.plan.breaker
+        if breaker is None:
+            return
+        last = self.last
+        outcome = None if last is None else last.outcome
+        if outcome is not None and outcome.charged:
+            # Retries were under way when the call ended: what it had met counts.
+            breaker.record(permit, False, now - self.started, now)
+        else:
+            breaker.release(permit, now)
+
+
+def opened(plan: CallPlan, request: Any, now: float, flags: int, deadline: float) -> Call:
+    """`CallPlan.open`: deadline, breaker admission and deposit, once a call. Raises CircuitOpenError."""
+    if not deadline:
+        deadline = now + plan.timeout
+    deadline = nearest(deadline)
+    permit = 0
+    breaker = plan.breaker
+    if breaker is not None:
+        permit = breaker.admit(now)
+        if not permit:
+            raise failure.open_circuit(plan, request, now)
+    if plan.budget is not None and not flags & HOP:
+        plan.budget.deposit(now)
+    return Call(plan, request, now, flags, deadline, permit)

@@ -1,0 +1,330 @@
+"""Cluster: the nodes of one (service, subset), who may have which, and what became of it.
+
+The lock guards counters, never a call: picks run outside it, a claim and a settlement are a few statements inside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from meshlib.balancing.priority import by_priority
+from meshlib.core.deadline import NEVER
+from meshlib.core.hint import Hint
+from meshlib.core.outcome import Outcome
+from meshlib.core.wait import Wait
+from meshlib.engine.attempt import Attempt
+from meshlib.engine.node import Node
+
+if TYPE_CHECKING:
+    from meshlib.balancing.base import Balancer, Picker
+    from meshlib.core.endpoint import Key
+    from meshlib.core.hint import Hints
+    from meshlib.core.snapshot import EndpointSet
+    from meshlib.engine.call import Call
+    from meshlib.resilience.outlier import EjectionOptions, OutlierDetector
+
+__all__ = ["PICKS", "Cluster"]
+
+PICKS = 4
+"""Picks before a scan: 0.25^4 is under 1 % when half of the nodes are out (Finagle's maxEffort)."""
+
+DEPARTED_FOR = 30.0
+"""How long the memory of a node outlives its address: a flapping registry must not wipe what was learned."""
+
+_SLICE = 128
+
+
+class Cluster:
+    """Created once per (service, subset) and kept over policies. Thread-safe.
+
+    `ready` turns True with the first published set and never back; `problem` says why there is none yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        balancer: Balancer,
+        random: Callable[[], float],
+        *,
+        subset: str = "",
+        detector: OutlierDetector | None = None,
+        hints: Hints | None = None,
+        dropped: Callable[[Node], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.subset = subset
+        self.random = random
+        self.hints = hints
+        self._unreachable: set[Key] = set()
+        self.detector = detector
+        self.dropped = dropped
+        self.lock = Lock()
+        self.picker: Picker | None = None
+        self.nodes: dict[Key, Node] = {}
+        self.departed: dict[Key, Node] = {}
+        self.ready = False
+        self.problem = "no answer from discovery yet"
+        self.snapshot: EndpointSet | None = None
+        self.abandoned: deque[Attempt] = deque()
+        self._expecting: list[Wait] = []
+        self.use(balancer)
+
+    def use(self, balancer: Balancer) -> None:
+        """Pick with `balancer` from now on; what the nodes have learned stays."""
+        self.balancer = balancer
+        self._observe: Callable[[Node, Outcome, float, float], None] | None = getattr(
+            balancer, "observe", None
+        )
+        self._waited: Callable[[Node, float, float], None] | None = getattr(balancer, "waited", None)
+        if self.nodes:
+            self.picker = self._picker(list(self.nodes.values()))
+
+    def configure(
+        self,
+        balancer: Balancer | None,
+        detector: OutlierDetector | None,
+        ejection: EjectionOptions | None,
+        now: float,
+    ) -> None:
+        """Follow a changed policy: another balancer (None keeps it), ejection on with these options, or off."""
+        if balancer is not None:
+            self.use(balancer)
+        with self.lock:
+            present = self.detector
+            if ejection is None:
+                if present is not None:
+                    for node in self.nodes.values():
+                        present.forget(node, now)
+                self.detector = None
+            elif present is None:
+                self.detector = detector
+                if detector is not None:
+                    detector.resize(len(self.nodes), now)
+            elif present.options != ejection:
+                present.configure(ejection, self.nodes.values(), now)
+
+    # --- data path ---------------------------------------------------------------------------------------------------
+
+    def claim(self, call: Call, now: float, until: float) -> Attempt | None:
+        """Pick a node and take it: in-flight count, probe. None when the set is empty or has not come yet."""
+        if self.abandoned:
+            self._collect(now)
+        picker = self.picker
+        if picker is None:
+            return None
+        tried = call.tried
+        for _ in range(PICKS):
+            node: Any = picker.pick(call)
+            if node is None:
+                break
+            if tried and node in tried:
+                continue
+            with self.lock:
+                if node.barrier <= now:
+                    return self._take(call, node, now, until)
+        return self._scan(call, now, until)
+
+    def settle(self, attempt: Attempt, outcome: Outcome, now: float, held: bool) -> None:
+        """An attempt was classified. Its lease is given back too unless `held` by a body that is still open."""
+        node = attempt.node
+        took = (attempt.head or now) - attempt.started
+        stale = False
+        with self.lock:
+            waiting = node.waiting
+            if waiting is not None and attempt in waiting:
+                del waiting[attempt]
+                if attempt.started <= node.oldest:
+                    node.oldest = next(iter(waiting)).started if waiting else NEVER
+            if outcome.ok:
+                if self._observe is not None:
+                    self._observe(node, outcome, took, now)
+                if self._unreachable:
+                    self._unreachable.discard(node.key)
+            elif outcome.charged:
+                node.failures += 1
+                if self._observe is not None:
+                    self._observe(node, outcome, took, now)
+                if outcome.cause == "unsent":
+                    stale = self._gone(node)
+            elif self._waited is not None:
+                self._waited(node, took, now)
+            if self.detector is not None:
+                self.detector.record(node, outcome, now, attempt.probe)
+                attempt.probe = False
+            if not held:
+                attempt.held = False
+                node.in_flight -= 1
+        if attempt.slot and not held:
+            _free(attempt)
+        if stale and self.hints is not None:
+            self.hints.put(Hint("refresh", self.name, node.address))
+
+    def _gone(self, node: Node) -> bool:
+        """A connect failed: whether half of the set is unreachable now, so that it is time to ask discovery again."""
+        unreachable = self._unreachable
+        unreachable.add(node.key)
+        if 2 * len(unreachable) < len(self.nodes):
+            return False
+        unreachable.clear()
+        return True
+
+    def release(self, attempt: Attempt, now: float, outcome: Outcome | None = None) -> None:
+        """A streamed body ended: the lease comes back, and a failure in the body is reported to node and detector."""
+        node = attempt.node
+        with self.lock:
+            if not attempt.held:
+                return
+            attempt.held = False
+            node.in_flight -= 1
+            if outcome is not None and outcome.charged:
+                node.failures += 1
+                if self.detector is not None:
+                    self.detector.record(node, outcome, now, False)
+        if attempt.slot:
+            _free(attempt)
+
+    def _take(self, call: Call, node: Node, now: float, until: float) -> Attempt:
+        """Under the lock: `node` is ours."""
+        attempt = Attempt(call, node, now, until)
+        node.in_flight += 1
+        node.calls += 1
+        waiting = node.waiting
+        if waiting is None:
+            waiting = node.waiting = {}
+        waiting[attempt] = None
+        if now < node.oldest:
+            node.oldest = now
+        health = node.health
+        if health is not None and health.ejected and self.detector is not None:
+            attempt.probe = self.detector.claimed(node, now)
+        return attempt
+
+    def _scan(self, call: Call, now: float, until: float) -> Attempt | None:
+        """Picks kept failing. Look at every node once; then panic: better a node believed bad than no attempt at all.
+
+        In order of preference: usable and not tried, usable and not the one that just failed, any but that one, any.
+        """
+        nodes = list(self.nodes.values())
+        tried = call.tried
+        latest = tried[-1] if tried else None
+        start = int(self.random() * len(nodes)) if nodes else 0
+        spare: Node | None = None
+        worst: Node | None = None
+        with self.lock:
+            for index in range(len(nodes)):
+                node = nodes[(start + index) % len(nodes)]
+                if node.barrier <= now:
+                    if node not in tried:
+                        return self._take(call, node, now, until)
+                    if node is not latest and spare is None:
+                        spare = node
+                elif node is not latest and worst is None:
+                    worst = node
+            chosen = spare or worst or latest
+            if chosen is None and nodes:
+                chosen = nodes[start]
+            return None if chosen is None else self._take(call, chosen, now, until)
+
+    def _collect(self, now: float) -> None:
+        """Settle what finalisers left: bodies that were dropped without being closed."""
+        while True:
+            try:
+                attempt = self.abandoned.popleft()
+            except IndexError:
+                return
+            self.release(attempt, now)
+
+    # --- control path ------------------------------------------------------------------------------------------------
+
+    def apply(self, snapshot: EndpointSet, now: float) -> Iterator[None]:
+        """Make `snapshot` the set to pick from. A generator: the control path pauses at every yield (DESIGN 4.3).
+
+        Nodes whose key stays keep everything; calls go on with the old picker until one assignment replaces it.
+        """
+        nodes: dict[Key, Node] = {}
+        known, departed = self.nodes, self.departed
+        endpoints = iter(snapshot.endpoints)
+        while batch := list(islice(endpoints, _SLICE)):
+            for endpoint in batch:
+                key = (endpoint.host, endpoint.port)
+                node = known.get(key) or departed.get(key)
+                if node is None:
+                    node = Node(endpoint)
+                elif node.endpoint != endpoint:
+                    node.endpoint = endpoint
+                nodes[key] = node
+            yield
+        gone = [node for key, node in known.items() if key not in nodes]
+        yield
+        picker = self._picker(list(nodes.values())) if nodes else None
+        yield
+        with self.lock:
+            for node in gone:
+                node.departed = now
+                departed[node.key] = node
+            for key in [key for key in departed if key in nodes]:
+                nodes[key].departed = NEVER
+                del departed[key]
+            self.nodes = nodes
+            self.picker = picker
+            self.snapshot = snapshot
+            self.ready = True
+            self._unreachable.clear()
+            if self.detector is not None:
+                self.detector.resize(len(nodes), now)
+            expecting, self._expecting = self._expecting, []
+        for wait in expecting:
+            wait.grant()
+            wait.wake()
+        self.forget(now)
+
+    def forget(self, now: float) -> None:
+        """Drop the memory of nodes that left long enough ago and serve no call any more."""
+        with self.lock:
+            old = [
+                node
+                for node in self.departed.values()
+                if now - node.departed >= DEPARTED_FOR and not node.in_flight
+            ]
+            for node in old:
+                del self.departed[node.key]
+                if self.detector is not None:
+                    self.detector.forget(node, now)
+        if self.dropped is not None:
+            for node in old:
+                self.dropped(node)
+
+    def expect(self, until: float) -> Wait:
+        """A turn that comes with the first set."""
+        wait = Wait("snapshot", until)
+        with self.lock:
+            if not self.ready:
+                self._expecting.append(wait)
+                return wait
+        wait.grant()
+        return wait
+
+    def emptiness(self) -> str:
+        """Why there is no node to be had, for the error."""
+        if not self.ready:
+            return self.problem
+        source = self.snapshot.source if self.snapshot is not None else ""
+        return f"discovery ({source or 'static'}) knows no instance of {self.name}"
+
+    def _picker(self, nodes: list[Node]) -> Picker:
+        return by_priority(nodes, self._build)
+
+    def _build(self, nodes: Any) -> Picker:
+        return self.balancer.build(nodes, self.random)
+
+
+def _free(attempt: Attempt) -> None:
+    """Give the limit's slot back; outside the cluster's lock, because it may wake a waiter."""
+    attempt.slot = False
+    limiter = attempt.call.plan.limiter
+    if limiter is not None:
+        limiter.release()

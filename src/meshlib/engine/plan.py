@@ -1,0 +1,107 @@
+"""CallPlan: everything a call of one route needs, compiled flat. Immutable once published; calls keep the one they began with."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from meshlib.core.deadline import NEVER
+from meshlib.core.listener import Event
+from meshlib.engine.call import Call, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meshlib.core.listener import Listener
+    from meshlib.engine.cluster import Cluster
+    from meshlib.engine.family import Family
+    from meshlib.resilience.breaker import CircuitBreaker
+    from meshlib.resilience.budget import RetryBudget
+    from meshlib.resilience.limit import Limiter
+    from meshlib.resilience.retry import RetryPolicy
+
+__all__ = ["CallPlan"]
+
+
+class CallPlan:
+    """What is absent is None and costs one test. `events` collects what happened under locks, for the driver to deliver.
+
+    `classify`, `classify_error` and `transport_errors` are the family's, bound here so that the driver's loop finds them
+    in one step.
+    """
+
+    __slots__ = (
+        "attempt_timeout",
+        "breaker",
+        "budget",
+        "classify",
+        "classify_error",
+        "cluster",
+        "connect_timeout",
+        "events",
+        "family",
+        "limiter",
+        "listener",
+        "max_attempts",
+        "raise_on_exhausted",
+        "random",
+        "retry",
+        "route",
+        "service",
+        "stream_timeout",
+        "timeout",
+        "transport_errors",
+    )
+
+    def __init__(
+        self,
+        service: str,
+        cluster: Cluster,
+        family: Family,
+        random: Callable[[], float],
+        *,
+        route: str = "",
+        timeout: float | None = None,
+        attempt_timeout: float | None = None,
+        connect_timeout: float | None = None,
+        stream_timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        max_attempts: int = 1,
+        budget: RetryBudget | None = None,
+        breaker: CircuitBreaker | None = None,
+        limiter: Limiter | None = None,
+        listener: Listener | None = None,
+        events: deque[Event] | None = None,
+        raise_on_exhausted: bool = False,
+    ) -> None:
+        self.service = service
+        self.route = route
+        self.cluster = cluster
+        self.family = family
+        self.random = random
+        self.timeout = NEVER if timeout is None else timeout
+        self.attempt_timeout = attempt_timeout
+        self.connect_timeout = NEVER if connect_timeout is None else connect_timeout
+        self.stream_timeout = stream_timeout
+        self.retry = retry
+        self.max_attempts = max_attempts
+        self.budget = budget
+        self.breaker = breaker
+        self.limiter = limiter
+        self.listener = listener
+        self.events: deque[Event] = deque(maxlen=1024) if events is None else events
+        self.raise_on_exhausted = raise_on_exhausted
+        self.classify = family.classify
+        self.classify_error = family.classify_error
+        self.transport_errors = family.transport_errors
+
+    def open(self, request: Any, now: float, flags: int = 0, deadline: float = 0.0) -> Call:
+        """Begin a call. `deadline` is absolute; 0 takes the policy's, `inf` none; the ambient one always holds too.
+
+        Raises CircuitOpenError of the plan's family.
+        """
+        return opened(self, request, now, flags, deadline)
+
+    def refused(self, reason: str, now: float) -> None:
+        """Note a refusal of ours, for the listener."""
+        self.events.append(Event("refusal", self.service, now, {"reason": reason}))

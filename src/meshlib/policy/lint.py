@@ -1,0 +1,38 @@
+"""Lint: what a valid document says that will not do what its author expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshlib.policy.locate import Path
+from meshlib.policy.spec import Document, Layer, ServiceTable
+
+__all__ = ["unsupported"]
+
+_NOT_YET = {
+    "hedge": "hedging is not supported by this version: remove the group or write false",
+    "tls": "identities are not supported by this version: pass verify and cert to the client",
+}
+
+
+def unsupported(document: Document) -> list[tuple[Path, str]]:
+    """The keys that are understood but not implemented by this version, each with what to do instead."""
+    return list(_found(document))
+
+
+def _found(document: Document) -> Iterator[tuple[Path, str]]:
+    yield from _table(document.defaults, ("defaults",))
+    for key, table in document.services.items():
+        yield from _table(table, ("services", key))
+
+
+def _table(table: ServiceTable, path: Path) -> Iterator[tuple[Path, str]]:
+    yield from _layer(table.layer, path)
+    for index, route in enumerate(table.routes):
+        yield from _layer(route.layer, (*path, "routes", index))
+
+
+def _layer(layer: Layer, path: Path) -> Iterator[tuple[Path, str]]:
+    for key, text in _NOT_YET.items():
+        if layer.get(key, False) is not False:
+            yield (*path, key), text

@@ -1,0 +1,82 @@
+"""From what a user writes (a file, a Policy, a mapping, URIs) to a Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from meshlib.core.listener import Listener
+from meshlib.core.uri import parse
+from meshlib.errors import ConfigError
+from meshlib.policy import Document, Policy, PolicySnapshot, document_of
+from meshlib.runtime.runtime import Runtime
+from meshlib.world.clock import monotonic
+
+__all__ = ["build", "load_file"]
+
+
+def build(
+    *,
+    config: str | Path | None = None,
+    policy: Policy | Mapping[str, Any] | str | None = None,
+    discovery: str | None = None,
+    policy_server: str | None = None,
+    listeners: Iterable[Listener] = (),
+    telemetry: bool = True,
+) -> Runtime:
+    """A runtime from a document file and what is given beside it, which wins. ConfigError names every problem at once."""
+    from meshlib.runtime.listening import listening
+
+    snapshot = _snapshot(config, policy)
+    if policy_server is not None or snapshot.document.mesh.policy_server is not None:
+        raise ConfigError(
+            "policy servers are not supported by this version: give the policy as a file, a mapping or a Policy"
+        )
+    if discovery is not None:
+        parse(discovery)
+        mesh = msgspec.structs.replace(snapshot.document.mesh, discovery=discovery)
+        document = msgspec.structs.replace(snapshot.document, mesh=mesh)
+        snapshot = PolicySnapshot(document, snapshot.version, snapshot.source, snapshot.received)
+    runtime = Runtime(snapshot)
+    runtime.listener = listening(runtime, listeners, telemetry)
+    return runtime
+
+
+def _snapshot(config: str | Path | None, policy: Policy | Mapping[str, Any] | str | None) -> PolicySnapshot:
+    if config is not None and policy is not None:
+        raise ConfigError("a configuration file and a policy say the same thing twice: give one of them")
+    if config is not None:
+        return load_file(config)
+    if isinstance(policy, str):
+        uri = parse(policy)
+        if uri.scheme != "file":
+            raise ConfigError(f"{uri.text}: policy is read from file:// in this version")
+        return load_file(uri.path)
+    if policy is None:
+        return PolicySnapshot(Document(), "0", "defaults", monotonic())
+    return PolicySnapshot(document_of(policy), "1", "code", monotonic())
+
+
+def load_file(path: str | Path) -> PolicySnapshot:
+    """A document from a TOML, JSON or YAML file. ConfigError names the file, and in it every problem with its line."""
+    from meshlib.policy.parse import load
+
+    where = Path(path)
+    formats = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+    kind = formats.get(where.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"{where}: a document's name ends in .toml, .json, .yaml or .yml")
+    try:
+        text = where.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot be read: {error.strerror or error}") from error
+    return PolicySnapshot(load(text, kind, str(where)), _mark(text), f"file://{where}", monotonic())
+
+
+def _mark(text: bytes) -> str:
+    from hashlib import sha256
+
+    return sha256(text).hexdigest()[:12]

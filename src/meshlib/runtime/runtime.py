@@ -1,0 +1,255 @@
+"""Runtime: the shared heart behind a Mesh and its clients. Thread-safe."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from meshlib.core.hint import Hints
+from meshlib.core.listener import Event, Listener
+from meshlib.core.uri import ServiceName, parse, service_name
+from meshlib.engine.keep import Keep
+from meshlib.errors import ConfigError
+from meshlib.policy.snapshot import PolicySnapshot
+from meshlib.runtime.naming import source_of
+from meshlib.runtime.pools import Pools
+from meshlib.runtime.service import Service
+from meshlib.world import clock, fork
+from meshlib.world.background import background
+from meshlib.world.io import World
+
+if TYPE_CHECKING:
+    from meshlib.engine.family import Family
+    from meshlib.engine.node import Node
+    from meshlib.engine.plan import CallPlan
+    from meshlib.policy.groups import ConnectionOptions
+
+__all__ = ["Runtime"]
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+class Runtime:
+    """Services by key, created at their first call; policy snapshots swapped under them; pools shared by clients.
+
+    `clock` and `seed` are for tests; chance is seeded from the system. After a fork the child starts over with new locks, new
+    chance and no connections, and keeps the endpoint sets it had.
+    """
+
+    def __init__(
+        self,
+        policy: PolicySnapshot,
+        *,
+        listener: Listener | None = None,
+        clock: Callable[[], float] = clock.monotonic,
+        seed: int | None = None,
+    ) -> None:
+        self.policy = policy
+        self.listener = listener
+        self.clock = clock
+        self.closed = False
+        self._introduced: dict[str, tuple[ServiceName, str | None, bool]] = {}
+        self._start(seed)
+        fork.watch(self)
+
+    def _start(self, seed: int | None = None) -> None:
+        self._lock = RLock()
+        self.random: Callable[[], float] = Random(seed).random
+        self.events: deque[Event] = deque(maxlen=1024)
+        self.hints = Hints(wake=self._hinted)
+        self.keep = Keep(self.random, self.events.append)
+        self.pools = Pools()
+        self.services: dict[str, Service] = {}
+        self._by_host: dict[tuple[str, str, int | None], Service] = {}
+        self._world: World | None = None
+        self._search_list: tuple[str, ...] | None = None
+
+    def after_in_child(self) -> None:
+        """Start over without touching what the parent still uses (house rule 16)."""
+        old = self.services
+        fork.abandon(self._lock, old, self._by_host, self.keep, self.pools, self._world, self.hints)
+        known = {key: (service.name, service.source, service.snapshot) for key, service in old.items()}
+        self._start()
+        for name, source, snapshot in known.values():
+            service = self._made(name, source, started=False)
+            if snapshot is not None:
+                service.publish_now(snapshot)
+
+    @property
+    def world(self) -> World:
+        """The real IO, on the background thread; made at first use."""
+        if self._world is None:
+            with self._lock:
+                if self._world is None:
+                    self._world = World(background(), random=self.random)
+        return self._world
+
+    # --- data path --------------------------------------------------------------------------------------------------------
+
+    def plan(self, family: Family, request: Any) -> CallPlan:
+        """The plan that a request of this family runs on; the first one for a name makes its service."""
+        where = family.origin(request)
+        service = self._by_host.get(where)
+        if service is None:
+            service = self._by_host[where] = self.service(service_name(*where))
+        return service.plan(family, request)
+
+    def service(self, name: ServiceName) -> Service:
+        """The service of a name, made and watched from now on. ConfigError when it may not be called."""
+        service = self.services.get(name.key)
+        if service is None:
+            with self._lock:
+                service = self.services.get(name.key)
+                if service is None:
+                    if self.closed:
+                        raise RuntimeError(
+                            "this mesh is closed: it finishes the calls under way and takes no new ones"
+                        )
+                    service = self._made(name, self._source(name))
+        service.ensure()
+        return service
+
+    def _made(self, name: ServiceName, source: Any, *, started: bool = True) -> Service:
+        service = Service(self, name, source, self.policy.document)
+        self.services[name.key] = service
+        if started:
+            service.ensure()
+        return service
+
+    def _source(self, name: ServiceName) -> Any:
+        given = self._introduced.get(name.key)
+        if given is not None:
+            _, discovery, single = given
+            if discovery is not None:
+                return parse(discovery)
+            if single:
+                return None
+        table = self.policy.document.services.get(name.key)
+        written = None if table is None else table.layer.get("discovery")
+        if written is None:
+            written = self.policy.document.defaults.layer.get("discovery")
+        if written is not None:
+            return parse(str(written))
+        return source_of(name, self.policy.document.mesh, self._search())
+
+    def _search(self) -> tuple[str, ...]:
+        """resolv.conf's search list, read at the first name that is not obvious."""
+        if self._search_list is None:
+            from meshlib.world.resolvconf import parse_resolv_conf
+
+            try:
+                self._search_list = parse_resolv_conf(_RESOLV_CONF.read_bytes()).search
+            except OSError:
+                self._search_list = ()
+        return self._search_list
+
+    def introduce(self, name: ServiceName, discovery: str | None, *, single: bool) -> None:
+        """Tell where a service's endpoints come from, before its first call. ConfigError when it is known already."""
+        with self._lock:
+            known = self.services.get(name.key)
+            given = self._introduced.get(name.key)
+            if given == (name, discovery, single):
+                return
+            if discovery is not None and (known is not None or given is not None):
+                raise ConfigError(
+                    f"{name.key} is known to this mesh already: its discovery cannot be given again by a client"
+                )
+            if discovery is not None:
+                parse(discovery)
+            self._introduced[name.key] = (name, discovery, single)
+
+    # --- what transports ask ----------------------------------------------------------------------------------------------
+
+    def connections(self, service: str) -> ConnectionOptions:
+        """The connection options of a service."""
+        return self.services[service].policy.connections
+
+    def max_age(self, options: ConnectionOptions) -> Callable[[], float] | None:
+        """How old a new connection may become, drawn anew for each so that they do not all reconnect together."""
+        age, jitter, random = options.max_age, options.max_age_jitter, self.random
+        if age is None:
+            return None
+        return lambda: age * (1.0 + jitter * (2.0 * random() - 1.0))
+
+    def passed_through(self, service: str) -> tuple[str, str] | None:
+        """(scheme, host) of a host that is passed through by name; None for a balanced service."""
+        found = self.services[service]
+        return None if found.source is not None else (found.name.scheme, found.name.host)
+
+    # --- control path -----------------------------------------------------------------------------------------------------
+
+    def adopt(self, policy: PolicySnapshot) -> None:
+        """Swap the policy: every service compiles against it first, and if one cannot, nothing changes (ConfigError)."""
+        with self._lock:
+            prepared = [(service, service.prepare(policy.document)) for service in self.services.values()]
+            self.policy = policy
+            for service, new in prepared:
+                service.adopt(new)
+            self.keep.name(self._named(), self.clock())
+        self.tell("policy", "", {"version": policy.version, "source": policy.source})
+
+    def _named(self) -> list[tuple[str, ...]]:
+        keys: list[tuple[str, ...]] = []
+        for service in self.services.values():
+            keys += service.named()
+        return keys
+
+    def tell(self, kind: str, service: str, facts: Mapping[str, Any]) -> None:
+        """An event of the control path, delivered here and now; what happened under locks goes along."""
+        self.events.append(Event(kind, service, self.clock(), facts))
+        if self.listener is not None:
+            while self.events:
+                try:
+                    event = self.events.popleft()
+                except IndexError:
+                    return
+                self.listener.event(event)
+
+    def _hinted(self) -> None:
+        self.world.background.call_soon(self._take_hints)
+
+    def _take_hints(self) -> None:
+        for hint in self.hints.drain():
+            service = self.services.get(hint.service)
+            if service is not None and hint.kind == "refresh":
+                service.refresh()
+
+    def drop(self, node: Node) -> None:
+        """A node is gone for good: its connections close, each on the loop that owns them."""
+        for wire, loop in self.pools.all():
+            if loop is None:
+                wire.drop(node)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(wire.drop, node)
+
+    def refresh(self, service: str | None = None) -> None:
+        """Ask discovery again now, for one service or all."""
+        for key, found in list(self.services.items()):
+            if service is None or key == service:
+                found.refresh()
+
+    # --- end --------------------------------------------------------------------------------------------------------------
+
+    def returned(self, own: bool) -> None:
+        """A client is closed; a private runtime closes with it."""
+        if own:
+            self.close()
+
+    def close(self) -> None:
+        """Stop watching and close what is pooled. Calls under way finish; new ones raise. Idempotent, thread-safe."""
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            services = list(self.services.values())
+        for service in services:
+            service.stop()
+        for wire, loop in self.pools.taken():
+            if loop is None:
+                wire.close()
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(wire.drop_all)

@@ -1,0 +1,160 @@
+"""The network under the httpcore pools, for asyncio. Timeouts are alarms on the loop's deadline wheel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+
+from meshlib.core.deadline import NEVER
+from meshlib.drivers.wheel import wheel
+from meshlib.transport.backend import _readable, clamp, sending
+
+__all__ = ["AsyncBackend", "AsyncStream"]
+
+_LIMIT = 64 * 1024
+
+
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Connects asyncio streams. `max_age` seconds after its birth a connection counts as expired when next idle."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, max_age: Callable[[], float] | None = None
+    ) -> None:
+        self._clock = clock
+        self._max_age = max_age
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connected stream, or httpcore.ConnectTimeout / ConnectError."""
+        local = None if local_address is None else (local_address, 0)
+        with _within(timeout, self._clock, httpcore.ConnectTimeout, httpcore.ConnectError):
+            reader, writer = await asyncio.open_connection(host, port, local_addr=local, limit=_LIMIT)
+        raw = writer.get_extra_info("socket")
+        for option in socket_options or ():
+            raw.setsockopt(*option)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        expires = self._clock() + self._max_age() if self._max_age else NEVER
+        return AsyncStream(reader, writer, self._clock, expires)
+
+    async def sleep(self, seconds: float) -> None:
+        """httpcore's own retries sleep here; they are off."""
+        await asyncio.sleep(seconds)
+
+
+class AsyncStream(httpcore.AsyncNetworkStream):
+    """One connection."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        clock: Callable[[], float],
+        expires: float,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._clock = clock
+        self._expires = expires
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What is there, at most `max_bytes`; empty at the end."""
+        with _within(timeout, self._clock, httpcore.ReadTimeout, httpcore.ReadError):
+            return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """All of `buffer`. A connection already known to be closed leaves the request unsent."""
+        if not buffer:
+            return
+        with _within(timeout, self._clock, httpcore.WriteTimeout, httpcore.WriteError):
+            if self._writer.transport.is_closing():
+                raise ConnectionResetError("the connection is closed")
+            # asyncio does not say whether the first send succeeded, so from here on it may have.
+            sending(timeout)
+            self._writer.write(buffer)
+            await self._writer.drain()
+
+    async def aclose(self) -> None:
+        """Close without waiting for the peer: a graceful TLS farewell could hang on a dead one."""
+        self._writer.transport.abort() if self._ssl() else self._writer.close()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """The handshake, its whole length within the attempt's time."""
+        try:
+            with _within(timeout, self._clock, httpcore.ConnectTimeout, httpcore.ConnectError):
+                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        except BaseException:
+            self._writer.transport.abort()
+            raise
+        return self
+
+    def _ssl(self) -> Any:
+        return self._writer.get_extra_info("ssl_object")
+
+    def get_extra_info(self, info: str) -> Any:
+        """httpcore asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
+        also too old to be used again."""
+        match info:
+            case "is_readable":
+                if self._clock() >= self._expires or self._writer.transport.is_closing():
+                    return True
+                # Asked of the kernel as well: the loop may not yet have seen what arrived.
+                return self._reader.at_eof() or _readable(self._writer.get_extra_info("socket"))
+            case "ssl_object":
+                return self._ssl()
+            case "client_addr":
+                return self._writer.get_extra_info("sockname")
+            case "server_addr":
+                return self._writer.get_extra_info("peername")
+            case "socket":
+                return self._writer.get_extra_info("socket")
+        return None
+
+
+class _within:
+    """A block within a timeout, its errors as httpcore's: `late` when time is up, `broken` for what the OS says."""
+
+    __slots__ = ("_alarm", "_broken", "_late")
+
+    def __init__(
+        self,
+        timeout: float | None,
+        clock: Callable[[], float],
+        late: type[Exception],
+        broken: type[Exception],
+    ) -> None:
+        now = clock()
+        left = clamp(timeout, now)
+        self._alarm = wheel(clock).arm(NEVER if left is None else now + left)
+        self._late = late
+        self._broken = broken
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._alarm.disarm()
+        elif isinstance(error, asyncio.CancelledError):
+            if self._alarm.disarm(cancelled=True):
+                raise self._late("timed out") from None
+        else:
+            self._alarm.disarm()
+            if isinstance(error, OSError | EOFError):
+                raise self._broken(str(error)) from error

@@ -1,0 +1,87 @@
+"""HTTP results as outcomes, decided once (DESIGN 2a). The one table of what counts as what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from meshlib.core.outcome import Kind, Outcome
+from meshlib.engine.attempt import Attempt
+
+__all__ = ["IDEMPOTENT_METHODS", "classify_error", "classify_response", "retry_after"]
+
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""RFC 9110 section 9.2.2."""
+
+_OK = [Outcome(Kind.SUCCESS, "ok", f"answered {s}", retry_safe=False, delivered="yes") for s in range(600)]
+_FAILED = [Outcome(Kind.FAILURE, str(s), f"answered {s}", delivered="yes") for s in range(600)]
+_PUSHBACK_LIMIT = 300.0
+
+
+def classify_response(status: int, headers: httpx.Headers, wall: Callable[[], float]) -> Outcome:
+    """A response's outcome: below 500 but 429 is success; 429, and 503 with Retry-After, is throttled; the rest failed."""
+    if status < 500 and status != 429:
+        return _OK[status] if status >= 0 else _OK[0]
+    if status == 429 or status == 503:
+        pushback = retry_after(headers.get("retry-after"), wall)
+        if status == 429 or pushback is not None:
+            return Outcome(
+                Kind.THROTTLED, "throttled", f"answered {status}", pushback=pushback, delivered="yes"
+            )
+    if status < 600:
+        return _FAILED[status]
+    return Outcome(Kind.FAILURE, str(status), f"answered {status}", delivered="yes")
+
+
+def retry_after(value: str | None, wall: Callable[[], float]) -> float | None:
+    """Retry-After in seconds (RFC 9110 10.2.3: a number or a date; a date in the past is 0), None when absent or odd."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _PUSHBACK_LIMIT * 10)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - wall())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def classify_error(error: BaseException, attempt: Attempt) -> Outcome:
+    """An error's outcome. What provably never left this process may be repeated whatever the method."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return _unsent("connect timed out")
+    if isinstance(error, httpx.ConnectError):
+        return _unsent(_connect_text(error))
+    if isinstance(error, httpx.PoolTimeout):
+        return Outcome(Kind.IGNORED, "pool", "had no free connection", retry_safe=False, delivered="no")
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.ProxyError):
+        return Outcome(Kind.IGNORED, "local", f"was not asked: {error}", retry_safe=False, delivered="no")
+    if not attempt.sent:
+        return _unsent(
+            "timed out before the request was sent" if _timeout(error) else "closed the connection"
+        )
+    if _timeout(error):
+        return Outcome(Kind.FAILURE, "timeout", "timed out")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return Outcome(Kind.FAILURE, "reset", f"broke the protocol ({error})")
+    return Outcome(Kind.FAILURE, "reset", "reset the connection")
+
+
+def _timeout(error: BaseException) -> bool:
+    return isinstance(error, httpx.TimeoutException | TimeoutError)
+
+
+def _unsent(text: str) -> Outcome:
+    return Outcome(Kind.FAILURE, "unsent", text, retry_safe=True, delivered="no")
+
+
+def _connect_text(error: BaseException) -> str:
+    text = str(error)
+    lowered = text.lower()
+    if "refused" in lowered:
+        return "refused the connection"
+    if "certificate" in lowered or "ssl" in lowered or "tls" in lowered:
+        return f"failed the TLS handshake ({text})"
+    return f"could not be connected ({text})" if text else "could not be connected"

@@ -1,0 +1,113 @@
+"""MeshTransport and AsyncMeshTransport: the mesh as an httpx transport, for our clients and for everybody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+
+from meshlib.drivers import adrive, drive
+from meshlib.engine.attempt import Attempt
+from meshlib.engine.call import BUFFERED, HOP, IDEMPOTENT, REPLAYABLE
+from meshlib.engine.plan import CallPlan
+from meshlib.transport.binding import HTTPX
+from meshlib.transport.classify import IDEMPOTENT_METHODS
+from meshlib.transport.options import EXTENSION, CallOptions
+from meshlib.transport.wire import AsyncWire, Wire
+from meshlib.transport.wires import AsyncWires, Wires
+
+if TYPE_CHECKING:
+    from meshlib.runtime import Runtime
+
+__all__ = ["AsyncMeshTransport", "MeshTransport"]
+
+
+class MeshTransport(httpx.BaseTransport):
+    """An httpx transport whose every request is a call of the mesh. Thread-safe.
+
+    In a foreign `httpx.Client` a response is decided at its head (its body is streamed) and the deadline is the policy's;
+    `meshlib.Client` says more by `CallOptions`. Raises httpx errors, those of ours that are httpx errors too among them.
+    """
+
+    def __init__(self, runtime: Runtime, wires: Wires) -> None:
+        self._runtime = runtime
+        self._wires = wires
+        self._clock = runtime.clock
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Run the request through discovery, balancing and resilience."""
+        runtime = self._runtime
+        plan = runtime.plan(HTTPX, request)
+        flags, deadline = _admission(request, plan, self._clock())
+        timeouts = request.extensions.get("timeout", {})
+        wire: Wire = self._wires.of(plan)
+        whole = bool(flags & BUFFERED)
+
+        def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
+            return wire.send(attempt, request, timeouts, whole)
+
+        response: httpx.Response = drive(plan, request, send, self._clock, flags, deadline)
+        return response
+
+    def close(self) -> None:
+        """Let go of the connections; shared ones close with their last user."""
+        self._wires.close()
+
+
+class AsyncMeshTransport(httpx.AsyncBaseTransport):
+    """The same for asyncio; usable from several event loops, each with connections of its own."""
+
+    def __init__(self, runtime: Runtime, wires: AsyncWires) -> None:
+        self._runtime = runtime
+        self._wires = wires
+        self._clock = runtime.clock
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Run the request through discovery, balancing and resilience."""
+        runtime = self._runtime
+        plan = runtime.plan(HTTPX, request)
+        flags, deadline = _admission(request, plan, self._clock())
+        timeouts = request.extensions.get("timeout", {})
+        wire: AsyncWire = self._wires.of(plan, _running_loop())
+        whole = bool(flags & BUFFERED)
+
+        async def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
+            return await wire.send(attempt, request, timeouts, whole)
+
+        response: httpx.Response = await adrive(plan, request, send, self._clock, flags, deadline)
+        return response
+
+    async def aclose(self) -> None:
+        """Let go of the connections; shared ones close with their last user."""
+        await self._wires.aclose()
+
+
+def _admission(request: httpx.Request, plan: CallPlan, now: float) -> tuple[int, float]:
+    """The call's flags and deadline, from the request and what our client knows about the call."""
+    flags = 0
+    if request.method in IDEMPOTENT_METHODS or "idempotency-key" in request.headers:
+        flags |= IDEMPOTENT
+    if isinstance(request.stream, httpx.ByteStream):
+        flags |= REPLAYABLE
+    options = request.extensions.get(EXTENSION)
+    if not isinstance(options, CallOptions):
+        return flags, 0.0
+    if not options.stream:
+        flags |= BUFFERED
+    if options.begun:
+        flags |= HOP
+    options.begun = True
+    if not options.deadline:
+        # Fixed by the first hop: a redirect must not start the clock anew.
+        options.deadline = now + plan.timeout
+    return flags, options.deadline
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "meshlib's AsyncClient needs asyncio: under trio, run it with an asyncio event loop, or use Client in a thread"
+        ) from None
