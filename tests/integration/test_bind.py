@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,21 +13,9 @@ from meshlib.core.uri import parse
 from meshlib.discovery import Target, find, run
 from meshlib.world.background import Background, Handle
 from meshlib.world.io import Scope, World
+from tests.integration import bind
 
 pytestmark = pytest.mark.integration
-
-
-def _fixture_module() -> Any:
-    place = Path(__file__).with_name("bind.py")
-    spec = importlib.util.spec_from_file_location("meshlib_test_bind", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bind = _fixture_module()
 
 
 class Watch:

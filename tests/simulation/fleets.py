@@ -12,6 +12,7 @@ CLIENTS = 100
 SERVERS = 20
 CORES = 4
 MEAN = 0.010
+NETWORK = 0.0005
 
 POLICIES: dict[str, dict[str, Any]] = {
     "rr": {"balancer": "round_robin"},
@@ -22,10 +23,10 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 
 
-def build(scenario: str, simulation: Simulation, until: float) -> list[Machine]:
+def build(scenario: str, simulation: Simulation, until: float, servers: int) -> list[Machine]:
     """The machines of a scenario, its faults scheduled."""
     random = Random(simulation.random.random())
-    machines = [Machine(simulation, log_normal(random, MEAN), CORES) for _ in range(SERVERS)]
+    machines = [Machine(simulation, log_normal(random, MEAN), CORES) for _ in range(servers)]
     if scenario == "one_slow":
         machines[0].slowdown = 10.0
     elif scenario == "hetero":
@@ -50,14 +51,17 @@ def run(
     policy: dict[str, Any],
     seed: int,
     calls: int = 60_000,
+    *,
     warm: float = 1.0,
+    clients: int = CLIENTS,
+    servers: int = SERVERS,
 ) -> Record:
     """About `calls` calls after `warm` seconds."""
     simulation = Simulation(seed)
-    rate = utilisation * SERVERS * CORES / MEAN
+    rate = utilisation * servers * CORES / MEAN
     until = warm + calls / rate
-    fleet = Fleet(simulation, build(scenario, simulation, until))
-    plans = [fleet.client(**policy) for _ in range(CLIENTS)]
+    fleet = Fleet(simulation, build(scenario, simulation, until, servers), NETWORK)
+    plans = [fleet.client(**policy) for _ in range(clients)]
     record = Record(simulation, warm)
     load(fleet, plans, rate, until, record)
     simulation.run()

@@ -23,7 +23,19 @@ class Window:
     totals that are wrong. Not thread-safe: its owner holds a lock.
     """
 
-    __slots__ = ("_at", "_bads", "_edge", "_goods", "_number", "_width", "bad", "good", "span")
+    __slots__ = (
+        "_at",
+        "_bads",
+        "_before_bad",
+        "_before_good",
+        "_edge",
+        "_goods",
+        "_number",
+        "_width",
+        "bad",
+        "good",
+        "span",
+    )
 
     def __init__(self, span: float, buckets: int = 10) -> None:
         if not 0.0 < span < float("inf") or buckets < 1:
@@ -43,7 +55,7 @@ class Window:
         self._clear()
 
     def _clear(self) -> None:
-        self.good = self.bad = 0
+        self.good = self.bad = self._before_good = self._before_bad = 0
         for slot in range(len(self._goods)):
             self._goods[slot] = self._bads[slot] = 0
 
@@ -56,17 +68,17 @@ class Window:
         """Count one at `now` (finite monotonic seconds)."""
         if now >= self._edge:
             self.roll(now)
+        # The running bucket is what the totals have grown by since it began, so that counting writes one number.
         if good:
-            self._goods[self._at] += 1
             self.good += 1
         else:
-            self._bads[self._at] += 1
             self.bad += 1
 
     def roll(self, now: float) -> None:
         """Forget what has become older than the window at `now`."""
         if now < self._edge:
             return
+        self._write()
         number = int(now // self._width)
         steps = number - self._number
         size = len(self._goods)
@@ -80,8 +92,14 @@ class Window:
                 self.bad -= self._bads[at]
                 self._goods[at] = self._bads[at] = 0
             self._at = at
+            self._before_good, self._before_bad = self.good, self.bad
         self._number = number
         self._edge = (number + 1) * self._width
+
+    def _write(self) -> None:
+        """Bring the running bucket up to date."""
+        self._goods[self._at] = self.good - self._before_good
+        self._bads[self._at] = self.bad - self._before_bad
 
     def ratio(self, now: float) -> float | None:
         """The share of good in the window at `now`, or None while it is empty."""
@@ -96,6 +114,8 @@ class Window:
         """
         self.roll(now)
         part.roll(now)
+        self._write()
+        part._write()
         size = len(self._goods)
         for age in range(min(size, len(part._goods))):
             ours, theirs = self._at - age, part._at - age  # negative indices go round the ring by themselves
@@ -105,6 +125,8 @@ class Window:
             self._bads[ours] -= bad
             self.good -= good
             self.bad -= bad
+        self._before_good = self.good - self._goods[self._at]
+        self._before_bad = self.bad - self._bads[self._at]
 
     def reset(self) -> None:
         """Forget everything; the place in time stays."""

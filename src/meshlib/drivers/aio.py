@@ -9,14 +9,17 @@ from typing import Any, TypeVar
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.sync import Clock, opened, settled
+from meshlib.drivers.notify import closed, settled
+from meshlib.drivers.sync import Clock, opened
 from meshlib.drivers.wheel import wheel
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.plan import CallPlan
 
-__all__ = ["drive", "wait"]
+__all__ = ["TIME_IS_UP", "drive", "wait"]
 
 Request = TypeVar("Request")
+
+TIME_IS_UP = "the attempt's time was up"
 
 
 async def drive(
@@ -33,45 +36,60 @@ async def drive(
     An attempt that outlives `attempt.until` is cancelled by the loop's deadline wheel and counts as timed out; the
     caller's own cancellation passes through untouched.
     """
-    call = opened(plan, request, clock, flags, deadline)
-    listener = plan.listener
     timers = wheel(clock)
+    now = clock()
+    call = opened(plan, request, now, flags, deadline)
+    listener = plan.listener
     try:
         while True:
-            step = call.begin(clock())
+            step = call.begin(now)
             if step.__class__ is not Attempt:
                 await wait(step, clock)  # type: ignore[arg-type]
+                now = clock()
                 continue
             attempt: Attempt = step
             if listener is not None:
                 attempt.headers = listener.attempt_started(call, attempt)
-            alarm = timers.arm(attempt.until)
+            alarm = timers.arm(attempt.until, now)
             try:
-                try:
-                    reply = await send(attempt, request)
-                except asyncio.CancelledError:
-                    if not alarm.disarm(cancelled=True):
-                        raise
-                    raise TimeoutError("the attempt's time was up") from None
-                finally:
-                    alarm.disarm()
+                reply = await send(attempt, request)
                 outcome = plan.classify(reply)
+            except asyncio.CancelledError:
+                if not alarm.disarm(cancelled=True):
+                    raise
+                # Ours whatever the family takes for a transport error.
+                reply = TimeoutError(TIME_IS_UP)
+                outcome = plan.classify_error(reply, attempt)
             except plan.transport_errors as error:
                 reply = error
                 outcome = plan.classify_error(error, attempt)
+            finally:
+                alarm.disarm()
             delay = call.finish(attempt, outcome, clock())
             if listener is not None:
                 listener.attempt_finished(call, attempt, outcome)
             if delay is None:
-                if not outcome.ok and call.rejects():
-                    await plan.family.adiscard(reply)
-                return call.settle(reply)
+                break
             await plan.family.adiscard(reply)
             if delay > 0.0:
                 await sleep(delay)
-    finally:
-        call.close(clock())
+            now = clock()
+        if not outcome.ok:
+            if call.rejects():
+                await plan.family.adiscard(reply)
+            reply = call.settle(reply)
+    except GeneratorExit:
+        # The collector found a task that nobody finished; it may have interrupted the holder of the very lock that
+        # closing takes.
+        call.abandon()
+        raise
+    except BaseException:
+        reply = None  # see drivers.sync
+        closed(call, clock())
+        raise
+    if listener is not None or plan.events:
         settled(call)
+    return reply
 
 
 async def wait(turn: Wait, clock: Clock) -> None:

@@ -1,14 +1,20 @@
-"""Delivering what happened under locks to the listener, outside them."""
+"""Telling the listener what happened, outside every lock."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from meshlib.core.outcome import CANCELLED
 from meshlib.engine.plan import CallPlan
 
-__all__ = ["deliver"]
+if TYPE_CHECKING:
+    from meshlib.engine.call import Call
+
+__all__ = ["closed", "deliver", "settled"]
 
 
 def deliver(plan: CallPlan) -> None:
-    """Hand the plan's collected events to its listener, oldest first. Each is delivered once, by whichever call comes by."""
+    """Hand the plan's collected events to its listener, oldest first; each once, by whichever call comes by."""
     listener = plan.listener
     events = plan.events
     while events:
@@ -18,3 +24,21 @@ def deliver(plan: CallPlan) -> None:
             return
         if listener is not None:
             listener.event(event)
+
+
+def closed(call: Call, now: float) -> None:
+    """Close a call that ends with an exception, and tell the listener."""
+    left = call.close(now)
+    listener = call.plan.listener
+    if left is not None and listener is not None:
+        listener.attempt_finished(call, left, CANCELLED)
+    settled(call)
+
+
+def settled(call: Call) -> None:
+    """Tell the listener that the call is over, and what happened meanwhile."""
+    plan = call.plan
+    if plan.listener is not None:
+        plan.listener.call_finished(call, call.outcome)
+    if plan.events:
+        deliver(plan)

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.notify import deliver
+from meshlib.drivers.notify import closed, deliver, settled
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
-from meshlib.errors import MeshError
 
 __all__ = ["drive", "opened", "settled", "wait"]
 
@@ -35,13 +34,15 @@ def drive(
     `send(attempt, request)` sends one attempt to `attempt.node` by `attempt.until` and returns its reply or raises one of
     `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
     """
-    call = opened(plan, request, clock, flags, deadline)
+    now = clock()
+    call = opened(plan, request, now, flags, deadline)
     listener = plan.listener
     try:
         while True:
-            step = call.begin(clock())
+            step = call.begin(now)
             if step.__class__ is not Attempt:
                 wait(step, clock)  # type: ignore[arg-type]
+                now = clock()
                 continue
             attempt: Attempt = step
             if listener is not None:
@@ -56,36 +57,34 @@ def drive(
             if listener is not None:
                 listener.attempt_finished(call, attempt, outcome)
             if delay is None:
-                if not outcome.ok and call.rejects():
-                    plan.family.discard(reply)
-                return call.settle(reply)
+                break
             plan.family.discard(reply)
             if delay > 0.0:
                 sleep(delay)
-    finally:
-        call.close(clock())
+            now = clock()
+        if not outcome.ok:
+            if call.rejects():
+                plan.family.discard(reply)
+            reply = call.settle(reply)
+    except BaseException:
+        reply = None  # an error's traceback holds this frame: without this it would hold itself, until the collector comes
+        closed(call, clock())
+        raise
+    if listener is not None or plan.events:
         settled(call)
+    return reply
 
 
-def opened(plan: CallPlan, request: Any, clock: Clock, flags: int, deadline: float) -> Call:
+def opened(plan: CallPlan, request: Any, now: float, flags: int, deadline: float) -> Call:
     """Open the call; a refusal is delivered to the listener before it is raised."""
     try:
-        call = plan.open(request, clock(), flags, deadline)
-    except MeshError:
+        call = plan.open(request, now, flags, deadline)
+    except BaseException:
         deliver(plan)
         raise
     if plan.listener is not None:
         plan.listener.call_started(call)
     return call
-
-
-def settled(call: Call) -> None:
-    """Tell the listener that the call is over, and what happened meanwhile."""
-    plan = call.plan
-    if plan.listener is not None:
-        plan.listener.call_finished(call, call.outcome)
-    if plan.events:
-        deliver(plan)
 
 
 def wait(turn: Wait, clock: Clock) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meshlib.core.deadline import nearest
 from meshlib.core.outcome import CANCELLED, Outcome
 from meshlib.core.wait import Wait
 from meshlib.engine import failure
@@ -87,17 +86,22 @@ class Call:
         or no node ends the call with the failure it had.
         """
         self.now = now
-        if now >= self.deadline:
+        left = self.deadline - now
+        if left <= 0.0:
             raise failure.expired(self, now)
         plan = self.plan
         if plan.limiter is not None and not self.slot:
             queued = self._slot(now)
             if queued is not None:
                 return queued
-        self.made += 1
-        attempt = plan.cluster.claim(self, now, self._until(now))
+        made = self.made = self.made + 1
+        limit = plan.attempt_timeout
+        if limit is None:
+            # `auto`: half of what is left while another attempt is possible, all of it for the last one.
+            limit = left / 2 if made < plan.max_attempts and self.flags & 3 == 3 else left
+        attempt = plan.cluster.claim(self, now, now + limit if limit < left else self.deadline)
         if attempt is None:
-            self.made -= 1
+            self.made = made - 1
             return self._starved(now)
         if self.slot:
             attempt.slot = True
@@ -113,7 +117,12 @@ class Call:
         self.attempt = None
         if outcome.ok:
             plan.cluster.settle(attempt, outcome, now, not self.flags & BUFFERED)
-            self._decide(outcome, now)
+            self.outcome = outcome
+            self.ended = now
+            permit = self.permit
+            if permit:
+                self.permit = 0
+                plan.breaker.record(permit, True, now - self.started, now)  # type: ignore[union-attr]
             return None
         delay = self._verdict(outcome, now)
         # A streamed reply that stands keeps its lease until its body is closed; what a retry replaces gives it back.
@@ -121,7 +130,7 @@ class Call:
             not self.flags & BUFFERED
             and delay is None
             and outcome.delivered == "yes"
-            and not plan.raise_on_exhausted
+            and not (plan.raise_on_exhausted and outcome.charged)
         )
         plan.cluster.settle(attempt, outcome, now, streamed)
         if delay is None:
@@ -133,6 +142,8 @@ class Call:
     def settle(self, reply: Any) -> Any:
         """The reply, or the mapped error raised. An error is the reply of a call whose last attempt brought none."""
         if isinstance(reply, BaseException):
+            if self.last is not None:
+                self.last.release(self.ended)  # no body will come that could do it
             raise failure.failed(self, reply)
         if self.rejects():
             raise failure.rejected(self)
@@ -142,8 +153,11 @@ class Call:
         """Whether a reply in hand is to be raised instead (`raise_on_exhausted`); the driver closes it first."""
         return self.plan.raise_on_exhausted and self.outcome is not None and self.outcome.charged
 
-    def close(self, now: float) -> None:
-        """Give back whatever is still held, exactly once. What a response body took along is no longer the call's."""
+    def close(self, now: float) -> Attempt | None:
+        """Give back whatever is still held, exactly once; the attempt that had to be settled as cancelled, if any.
+
+        What a response body took along is no longer the call's.
+        """
         attempt = self.attempt
         if attempt is not None:
             # Left in flight by cancellation, a signal or a bug: nobody's failure, but the wait is evidence (DESIGN 4.6).
@@ -154,41 +168,34 @@ class Call:
         wait = self.wait
         if wait is not None:
             self.wait = None
-            if wait.reason == "queue" and wait.granted:
-                self.slot = True
-            else:
-                wait.abandon()
-        if self.slot:
-            self.slot = False
-            limiter = self.plan.limiter
-            if limiter is not None:
-                limiter.release()
+            wait.abandon()
+        self._free()
         if self.permit:
             self._hand_back(now)
+        return attempt
+
+    def abandon(self) -> None:
+        """`close` from a finaliser: takes no lock, the next call on the cluster does it (house rule 11)."""
+        self.plan.cluster.abandoned.append(self)
 
     # --- the parts -------------------------------------------------------------------------------------------------
 
-    def _until(self, now: float) -> float:
-        """When this attempt must be over: `auto` spends half of what is left while another attempt is possible."""
-        plan = self.plan
-        left = self.deadline - now
-        limit = plan.attempt_timeout
-        if limit is None:
-            another = self.made < plan.max_attempts and self.flags & 3 == 3
-            limit = left / 2 if another else left
-        return now + limit if limit < left else self.deadline
-
     def _slot(self, now: float) -> Wait | None:
         """A slot of the concurrency limit, or the Wait for it, or the refusal raised."""
+        plan = self.plan
+        if plan.cluster.abandoned:
+            # Before the limit is asked: what finalisers left may be the very slots that it lacks.
+            plan.cluster.collect(now)
         queued = self.wait
-        if queued is not None and queued.reason == "queue":
+        if queued is not None:
             self.wait = None
-            if queued.granted:
+            if queued.reason == "queue" and queued.granted:
                 self.slot = True
                 return None
             queued.abandon()
-            raise failure.limited(self, now, waited=True)
-        limiter = self.plan.limiter
+            if queued.reason == "queue":
+                raise failure.limited(self, now, waited=True)
+        limiter = plan.limiter
         assert limiter is not None
         turn = limiter.acquire(self.deadline)
         if turn is True:
@@ -200,13 +207,18 @@ class Call:
         return turn
 
     def _starved(self, now: float) -> Wait:
-        """No node: a Wait while the first snapshot may still come, NoEndpointError otherwise."""
+        """No node: a Wait while the first snapshot may still come, NoEndpointError otherwise.
+
+        The limit counts attempts in flight, and this is none: its slot goes back meanwhile.
+        """
+        self._free()
         if self.wait is not None:
             self.wait.abandon()
             self.wait = None
         cluster = self.plan.cluster
         bound = min(self.deadline, self.started + FIRST_SNAPSHOT)
-        if cluster.ready or now >= bound:
+        # A picker is there when the first set came just after the claim: `expect` then answers with a granted turn.
+        if now >= bound or (cluster.ready and cluster.picker is None):
             raise failure.no_endpoint(self, now)
         self.wait = cluster.expect(bound)
         return self.wait
@@ -250,6 +262,13 @@ class Call:
                 else:
                     breaker.release(permit, now)
 
+    def _free(self) -> None:
+        if self.slot:
+            self.slot = False
+            limiter = self.plan.limiter
+            if limiter is not None:
+                limiter.release()
+
     def _hand_back(self, now: float) -> None:
         """Admitted but never judged (cancelled, or refused further on): the permit goes back, unless attempts failed."""
         permit, self.permit = self.permit, 0
@@ -263,19 +282,3 @@ class Call:
             breaker.record(permit, False, now - self.started, now)
         else:
             breaker.release(permit, now)
-
-
-def opened(plan: CallPlan, request: Any, now: float, flags: int, deadline: float) -> Call:
-    """`CallPlan.open`: deadline, breaker admission and deposit, once a call. Raises CircuitOpenError."""
-    if not deadline:
-        deadline = now + plan.timeout
-    deadline = nearest(deadline)
-    permit = 0
-    breaker = plan.breaker
-    if breaker is not None:
-        permit = breaker.admit(now)
-        if not permit:
-            raise failure.open_circuit(plan, request, now)
-    if plan.budget is not None and not flags & HOP:
-        plan.budget.deposit(now)
-    return Call(plan, request, now, flags, deadline, permit)

@@ -6,7 +6,7 @@ The lock guards counters, never a call: picks run outside it, a claim and a sett
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,9 @@ class Cluster:
         self.ready = False
         self.problem = "no answer from discovery yet"
         self.snapshot: EndpointSet | None = None
-        self.abandoned: deque[Attempt] = deque()
-        self._expecting: list[Wait] = []
+        self.abandoned: deque[Attempt | Call] = deque()
+        """What finalisers could not give back themselves, because they must not take a lock (house rule 11)."""
+        self._expecting: dict[Wait, None] = {}
         self.use(balancer)
 
     def use(self, balancer: Balancer) -> None:
@@ -112,7 +113,7 @@ class Cluster:
     def claim(self, call: Call, now: float, until: float) -> Attempt | None:
         """Pick a node and take it: in-flight count, probe. None when the set is empty or has not come yet."""
         if self.abandoned:
-            self._collect(now)
+            self.collect(now)
         picker = self.picker
         if picker is None:
             return None
@@ -152,7 +153,7 @@ class Cluster:
                     stale = self._gone(node)
             elif self._waited is not None:
                 self._waited(node, took, now)
-            if self.detector is not None:
+            if self.detector is not None and node.departed == NEVER:
                 self.detector.record(node, outcome, now, attempt.probe)
                 attempt.probe = False
             if not held:
@@ -182,7 +183,7 @@ class Cluster:
             node.in_flight -= 1
             if outcome is not None and outcome.charged:
                 node.failures += 1
-                if self.detector is not None:
+                if self.detector is not None and node.departed == NEVER:
                     self.detector.record(node, outcome, now, False)
         if attempt.slot:
             _free(attempt)
@@ -229,33 +230,41 @@ class Cluster:
                 chosen = nodes[start]
             return None if chosen is None else self._take(call, chosen, now, until)
 
-    def _collect(self, now: float) -> None:
-        """Settle what finalisers left: bodies that were dropped without being closed."""
+    def collect(self, now: float) -> None:
+        """Settle what finalisers left: bodies and calls that were dropped without being closed."""
         while True:
             try:
-                attempt = self.abandoned.popleft()
+                left = self.abandoned.popleft()
             except IndexError:
                 return
-            self.release(attempt, now)
+            if isinstance(left, Attempt):
+                self.release(left, now)
+            else:
+                left.close(now)
 
     # --- control path ------------------------------------------------------------------------------------------------
 
-    def apply(self, snapshot: EndpointSet, now: float) -> Iterator[None]:
+    def apply(self, snapshot: EndpointSet, now: float) -> Generator[None, None, None]:
         """Make `snapshot` the set to pick from. A generator: the control path pauses at every yield (DESIGN 4.3).
 
-        Nodes whose key stays keep everything; calls go on with the old picker until one assignment replaces it.
+        Nodes whose key stays, or comes back in time, keep everything; calls go on with the old picker until one assignment
+        replaces it. One at a time for each cluster; one that is given up midway has changed nothing.
         """
         nodes: dict[Key, Node] = {}
+        back: list[Node] = []
         known, departed = self.nodes, self.departed
         endpoints = iter(snapshot.endpoints)
         while batch := list(islice(endpoints, _SLICE)):
             for endpoint in batch:
                 key = (endpoint.host, endpoint.port)
-                node = known.get(key) or departed.get(key)
+                node = known.get(key)
                 if node is None:
-                    node = Node(endpoint)
-                elif node.endpoint != endpoint:
-                    node.endpoint = endpoint
+                    node = departed.get(key)
+                    if node is None:
+                        node = Node(endpoint)
+                    else:
+                        back.append(node)
+                node.endpoint = endpoint
                 nodes[key] = node
             yield
         gone = [node for key, node in known.items() if key not in nodes]
@@ -263,27 +272,37 @@ class Cluster:
         picker = self._picker(list(nodes.values())) if nodes else None
         yield
         with self.lock:
-            for node in gone:
-                node.departed = now
-                departed[node.key] = node
-            for key in [key for key in departed if key in nodes]:
-                nodes[key].departed = NEVER
-                del departed[key]
-            self.nodes = nodes
+            self._swap(nodes, gone, back, now)
             self.picker = picker
             self.snapshot = snapshot
             self.ready = True
-            self._unreachable.clear()
-            if self.detector is not None:
-                self.detector.resize(len(nodes), now)
-            expecting, self._expecting = self._expecting, []
-        for wait in expecting:
+            expecting, self._expecting = self._expecting, {}
+        for wait in list(expecting):
             wait.grant()
             wait.wake()
         self.forget(now)
 
+    def _swap(self, nodes: dict[Key, Node], gone: list[Node], back: list[Node], now: float) -> None:
+        """Under the lock: `nodes` are the set. A node that is away is neither compared nor counted with the others."""
+        detector, departed = self.detector, self.departed
+        for node in gone:
+            node.departed = now
+            departed[node.key] = node
+            if detector is not None:
+                detector.leave(node, now)
+        for node in back:
+            node.departed = NEVER
+            departed.pop(node.key, None)
+            if detector is not None:
+                detector.rejoin(node)
+        self.nodes = nodes
+        self._unreachable.clear()
+        if detector is not None:
+            detector.resize(len(nodes), now)
+
     def forget(self, now: float) -> None:
         """Drop the memory of nodes that left long enough ago and serve no call any more."""
+        self.collect(now)
         with self.lock:
             old = [
                 node
@@ -300,12 +319,12 @@ class Cluster:
 
     def expect(self, until: float) -> Wait:
         """A turn that comes with the first set."""
-        wait = Wait("snapshot", until)
+        wait = _FirstSet(until, self._expecting)
         with self.lock:
-            if not self.ready:
-                self._expecting.append(wait)
-                return wait
-        wait.grant()
+            if self.ready:
+                wait.grant()
+            else:
+                self._expecting[wait] = None
         return wait
 
     def emptiness(self) -> str:
@@ -320,6 +339,20 @@ class Cluster:
 
     def _build(self, nodes: Any) -> Picker:
         return self.balancer.build(nodes, self.random)
+
+
+class _FirstSet(Wait):
+    """A Wait that leaves with its waiter: a source that never answers must not be remembered by every call it failed."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self, until: float, line: dict[Wait, None]) -> None:
+        super().__init__("snapshot", until)
+        self._line = line
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._line.pop(self, None)
 
 
 def _free(attempt: Attempt) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from meshlib.balancing import BALANCERS
 from meshlib.core.listener import Event, Listener
 from meshlib.engine.plan import CallPlan
-from meshlib.resilience.limit import LimitOptions
 from meshlib.resilience.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def compiled(
         else keep.breaker("route", f"{service}/{route}", breaker)
         if own_breaker
         else keep.breaker("service", service, breaker),
-        limiter=keep.limiter(service, limit) if _limits(limit) else None,
+        limiter=None if limit is None or limit.concurrency is None else keep.limiter(service, limit),
         listener=listener,
         events=events,
         raise_on_exhausted=policy.raise_on_exhausted,
@@ -70,7 +69,3 @@ def balancer_of(options: BalancerOptions) -> Balancer:
     """The balancer that a policy names, with its own options checked."""
     kind = BALANCERS.get(options.name)
     return kind(kind.options(**dict(options.options)))
-
-
-def _limits(limit: LimitOptions | None) -> bool:
-    return limit is not None and limit.concurrency is not None

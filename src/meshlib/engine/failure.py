@@ -1,6 +1,6 @@
 """How a call ends badly: the errors of `meshlib.errors`, filled with the facts of the call and its attempts.
 
-*GET http://orders/v1/42 failed after 3 attempts in 0.92 s (deadline 1.00 s): 10.0.0.1:8080 answered 503 in 12 ms;
+*GET http://orders/v1/42 failed after 3 attempts in 0.92 s (deadline 1.0 s): 10.0.0.1:8080 answered 503 in 12 ms;
 10.0.0.7:8080 connect timed out after 250 ms; ...; no budget left for another retry*
 """
 
@@ -128,9 +128,10 @@ def _exhausted(call: Call, now: float, cause: BaseException | None = None) -> Ba
 def _headline(call: Call, now: float, verb: str) -> str:
     made = call.made
     tries = f" after {made} attempt{'s' if made != 1 else ''}" if made else " before any attempt"
-    bound = call.deadline - call.started
-    limit = "" if call.deadline == NEVER else f" (deadline {max(bound, 0.0):.2f} s)"
-    spent = duration_text(now - call.started)
+    bound = max(0.0, call.deadline - call.started)
+    limit = "" if call.deadline == NEVER else f" (deadline {round(bound, 3)} s)"
+    seconds = now - call.started
+    spent = f"in {seconds:.2f} s" if seconds >= 0.1 else duration_text(seconds)
     return f"{call.plan.family.describe(call.request)} {verb}{tries} {spent}{limit}"
 
 

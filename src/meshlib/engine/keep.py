@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT_FOR", "Keep"]
 
 T = TypeVar("T")
+K = TypeVar("K", CircuitBreaker, RetryBudget, Limiter)
 
 KEPT_FOR = 600.0
 """Seconds that state survives after the last plan that named it."""
@@ -61,20 +62,22 @@ class Keep:
             found: T | None = self._things.get(key)
             if found is None:
                 found = self._things[key] = make()
-            self._idle[key] = NEVER
             return found
 
     def name(self, keys: Iterable[tuple[Hashable, ...]], now: float) -> None:
-        """The keys that plans name now; all others begin to be idle, and what has been idle long enough is forgotten."""
+        """The keys that plans name now; what they named once and no longer do is forgotten after KEPT_FOR.
+
+        What no plan ever named (the breakers and budgets of decorated functions) lives as long as the process.
+        """
         live = set(keys)
         with self._lock:
             for key in list(self._things):
                 if key in live:
                     self._idle[key] = NEVER
-                elif self._idle[key] == NEVER:
-                    self._idle[key] = now
-                elif now - self._idle[key] >= KEPT_FOR:
-                    del self._things[key], self._idle[key]
+                elif key in self._idle:
+                    idle = self._idle[key] = min(self._idle[key], now)
+                    if now - idle >= KEPT_FOR:
+                        del self._things[key], self._idle[key]
 
     def keys(self) -> list[tuple[Hashable, ...]]:
         """What is kept."""
@@ -91,7 +94,7 @@ class Keep:
             }
 
 
-def _configured(thing: Any, options: Any) -> Any:
+def _configured(thing: K, options: Any) -> K:
     if thing.options != options:
         thing.configure(options)
     return thing

@@ -1,13 +1,14 @@
-"""CallPlan: everything a call of one route needs, compiled flat. Immutable once published; calls keep the one they began with."""
+"""CallPlan: everything a call of one route needs, compiled flat. Immutable once published; calls keep theirs to the end."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from meshlib.core.deadline import NEVER
+from meshlib.core.deadline import AMBIENT, NEVER
 from meshlib.core.listener import Event
-from meshlib.engine.call import Call, opened
+from meshlib.engine import failure
+from meshlib.engine.call import HOP, Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +25,10 @@ __all__ = ["CallPlan"]
 
 
 class CallPlan:
-    """What is absent is None and costs one test. `events` collects what happened under locks, for the driver to deliver.
+    """What is absent is None and costs one test. `events` collects what happened under locks, for drivers to deliver.
 
-    `classify`, `classify_error` and `transport_errors` are the family's, bound here so that the driver's loop finds them
-    in one step.
+    `classify`, `classify_error` and `transport_errors` are the family's, bound here so that a driver's loop finds
+    them in one step.
     """
 
     __slots__ = (
@@ -100,7 +101,19 @@ class CallPlan:
 
         Raises CircuitOpenError of the plan's family.
         """
-        return opened(self, request, now, flags, deadline)
+        if not deadline:
+            deadline = now + self.timeout
+        ambient = AMBIENT.get()
+        if ambient < deadline:
+            deadline = ambient
+        permit = 0
+        if self.breaker is not None:
+            permit = self.breaker.admit(now)
+            if not permit:
+                raise failure.open_circuit(self, request, now)
+        if self.budget is not None and not flags & HOP:
+            self.budget.deposit(now)
+        return Call(self, request, now, flags, deadline, permit)
 
     def refused(self, reason: str, now: float) -> None:
         """Note a refusal of ours, for the listener."""

@@ -179,7 +179,10 @@ class CircuitBreaker:
         """A call ended: whether it was good, and how many seconds it took."""
         with self._lock:
             if permit == self._closed:
-                if permit:
+                if good and permit and self._options.slow_call is None:
+                    self._window.add(now, True)
+                    self._run = 0
+                elif permit:
                     self._count(good, elapsed, now)
             elif permit in self._leases:
                 del self._leases[permit]

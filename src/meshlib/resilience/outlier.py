@@ -340,6 +340,25 @@ class OutlierDetector:
                 self._restore(node, health, now)
         self._settle(now)
 
+    def leave(self, node: Ejectable, now: float) -> None:
+        """The node is not in the cluster for now: the others are no longer compared or counted with it. `resize` follows.
+
+        Its ejection is remembered, so that a flapping registry does not bring a bad instance back.
+        """
+        health = node.health
+        if health is not None:
+            self._window.remove(health.window, self._advance(now))
+            health.window.reset()
+            self._out.pop(id(node), None)
+
+    def rejoin(self, node: Ejectable) -> None:
+        """A node that left is back, as bad as it was. `resize` follows."""
+        health = node.health
+        if health is not None and health.ejected:
+            health.probing = False  # whatever had been sent to it said nothing to us
+            self._out[id(node)] = (node, health)
+            node.barrier = 0.0 if self.panic else health.until
+
     def forget(self, node: Ejectable, now: float) -> None:
         """The node has left the cluster; if it comes back, nothing is held against it."""
         health = node.health

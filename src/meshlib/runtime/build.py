@@ -12,10 +12,12 @@ from meshlib.core.listener import Listener
 from meshlib.core.uri import parse
 from meshlib.errors import ConfigError
 from meshlib.policy import Document, Policy, PolicySnapshot, document_of
+from meshlib.providers.file import snapshot_of
 from meshlib.runtime.runtime import Runtime
 from meshlib.world.clock import monotonic
 
 __all__ = ["build", "load_file"]
+
 
 
 def build(
@@ -62,21 +64,9 @@ def _snapshot(config: str | Path | None, policy: Policy | Mapping[str, Any] | st
 
 def load_file(path: str | Path) -> PolicySnapshot:
     """A document from a TOML, JSON or YAML file. ConfigError names the file, and in it every problem with its line."""
-    from meshlib.policy.parse import load
-
-    where = Path(path)
-    formats = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
-    kind = formats.get(where.suffix.lower())
-    if kind is None:
-        raise ConfigError(f"{where}: a document's name ends in .toml, .json, .yaml or .yml")
+    where = str(Path(path).absolute())
     try:
-        text = where.read_bytes()
+        content = Path(where).read_bytes()
     except OSError as error:
-        raise ConfigError(f"{where}: cannot be read: {error.strerror or error}") from error
-    return PolicySnapshot(load(text, kind, str(where)), _mark(text), f"file://{where}", monotonic())
-
-
-def _mark(text: bytes) -> str:
-    from hashlib import sha256
-
-    return sha256(text).hexdigest()[:12]
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return snapshot_of(where, content, monotonic())

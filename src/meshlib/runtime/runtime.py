@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from meshlib.core.hint import Hints
 from meshlib.core.listener import Event, Listener
@@ -15,9 +16,11 @@ from meshlib.core.uri import ServiceName, parse, service_name
 from meshlib.engine.keep import Keep
 from meshlib.errors import ConfigError
 from meshlib.policy.snapshot import PolicySnapshot
+from meshlib.providers import PROVIDERS, run
 from meshlib.runtime.naming import source_of
 from meshlib.runtime.pools import Pools
 from meshlib.runtime.service import Service
+from meshlib.runtime.upkeep import upkeep
 from meshlib.world import clock, fork
 from meshlib.world.background import background
 from meshlib.world.io import World
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from meshlib.engine.node import Node
     from meshlib.engine.plan import CallPlan
     from meshlib.policy.groups import ConnectionOptions
+    from meshlib.world.background import Handle
 
 __all__ = ["Runtime"]
 
@@ -52,6 +56,8 @@ class Runtime:
         self.listener = listener
         self.clock = clock
         self.closed = False
+        self.policy_error = ""
+        """What is wrong with the newest policy document; "" while the one in force is the newest."""
         self._introduced: dict[str, tuple[ServiceName, str | None, bool]] = {}
         self._start(seed)
         fork.watch(self)
@@ -66,6 +72,7 @@ class Runtime:
         self.services: dict[str, Service] = {}
         self._by_host: dict[tuple[str, str, int | None], Service] = {}
         self._world: World | None = None
+        self._watching: list[Handle] = []
         self._search_list: tuple[str, ...] | None = None
 
     def after_in_child(self) -> None:
@@ -118,7 +125,35 @@ class Runtime:
         self.services[name.key] = service
         if started:
             service.ensure()
+            self._keep_up()
         return service
+
+    def _keep_up(self) -> None:
+        """Start the control path's own work, once, with the first service that needs a thread anyway or a policy to watch."""
+        if self._watching or (self._world is None and not self.policy.source.startswith("file:")):
+            return
+        control, me = self.world.background, ref(self)
+        self._watching.append(control.spawn(lambda: upkeep(me), name="meshlib-upkeep"))
+        if self.policy.source.startswith("file:"):
+            uri = parse(self.policy.source)
+            provider, scope = PROVIDERS.get(uri.scheme), self.world.scope("policy")
+            self._watching.append(
+                control.spawn(lambda: run(provider, uri, scope, self.adopt, self._refused), name="meshlib-policy")
+            )
+
+    def _refused(self, problem: str) -> None:
+        self.policy_error = problem
+        if problem:
+            self.tell("policy", "", {"problem": problem})
+
+    def tidy(self) -> None:
+        """Forget what has not been used for long enough: departed nodes, state that no plan names."""
+        now = self.clock()
+        for service in list(self.services.values()):
+            for cluster in service.clusters.values():
+                cluster.forget(now)
+        with self._lock:
+            self.keep.name(self._named(), now)
 
     def _source(self, name: ServiceName) -> Any:
         given = self._introduced.get(name.key)
@@ -184,6 +219,8 @@ class Runtime:
 
     def adopt(self, policy: PolicySnapshot) -> None:
         """Swap the policy: every service compiles against it first, and if one cannot, nothing changes (ConfigError)."""
+        if policy.version == self.policy.version and policy.source == self.policy.source:
+            return
         with self._lock:
             prepared = [(service, service.prepare(policy.document)) for service in self.services.values()]
             self.policy = policy
@@ -248,6 +285,8 @@ class Runtime:
             services = list(self.services.values())
         for service in services:
             service.stop()
+        for handle in self._watching:
+            handle.cancel()
         for wire, loop in self.pools.taken():
             if loop is None:
                 wire.close()

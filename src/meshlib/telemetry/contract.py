@@ -31,7 +31,7 @@ def _nothing() -> Mapping[str, Any]:
 class Watched:
     """What a sink watches besides calls: the mesh's `state`, and its `clock` (monotonic seconds)."""
 
-    __slots__ = ("clock", "state")
+    __slots__ = ("__weakref__", "clock", "state")
 
     def __init__(self, state: StateSource = _nothing, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = state

@@ -29,17 +29,22 @@ class HttpFacts:
     """What spans and metrics say of a request, the same for all attempts of a call.
 
     `host` is the logical name in the URL, `port` the URL's or its scheme's. `original` is the method as written when it is
-    not a known one, else "". `url` has neither userinfo nor query nor fragment.
+    not a known one, else "".
     """
 
-    __slots__ = ("host", "method", "original", "port", "url")
+    __slots__ = ("_url", "host", "method", "original", "port")
 
-    def __init__(self, method: str, original: str, host: str, port: int, url: str) -> None:
+    def __init__(self, method: str, original: str, host: str, port: int, url: object) -> None:
         self.method = method
         self.original = original
         self.host = host
         self.port = port
-        self.url = url
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """The URL without userinfo, query and fragment; made when asked for, because metrics do without."""
+        return redact_url(str(self._url))
 
 
 def is_http(request: Any) -> bool:
@@ -58,10 +63,4 @@ def http_facts(family: Any, request: Any, known: frozenset[str]) -> HttpFacts | 
     written, url = str(request.method), request.url
     method = written if written in known else names.OTHER_METHOD
     port = getattr(url, "port", None) or _DEFAULT_PORTS.get(getattr(url, "scheme", ""), 0)
-    return HttpFacts(
-        method,
-        "" if method is written else written,
-        getattr(url, "host", "") or "",
-        port,
-        redact_url(str(url)),
-    )
+    return HttpFacts(method, "" if method is written else written, getattr(url, "host", "") or "", port, url)

@@ -24,7 +24,7 @@ def cluster_label(cluster: Cluster) -> str:
 def word_of(call: Call, outcome: Outcome | None) -> tuple[str, Outcome | None]:
     """The call's outcome in a word, and the Outcome behind it.
 
-    `success`, `failure`, `throttled`, `ignored`; `cancelled` by the caller; `refused` (None) by meshlib before any attempt. A
+    `success`, `failure`, `throttled`, `ignored`; `cancelled` by the caller; `refused` (None) ended before any attempt. A
     call that ended between attempts (deadline, no slot, no node) has the outcome of its last one.
     """
     if outcome is None and call.last is not None:

@@ -112,7 +112,7 @@ class Spans:
             span.set_attribute(names.STOP, call.stop.word)
         if verdict is None:
             span.set_attribute(names.ERROR_TYPE, word)
-            span.set_status(Status(StatusCode.ERROR, "refused by meshlib before any attempt"))
+            span.set_status(Status(StatusCode.ERROR, "ended before any attempt"))
         elif not verdict.ok:
             _fail(span, verdict)
         span.end()

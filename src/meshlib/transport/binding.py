@@ -15,7 +15,7 @@ from meshlib.engine.attempt import Attempt
 from meshlib.transport import errors
 from meshlib.transport.classify import classify_error, classify_response
 
-__all__ = ["Binding", "HTTPX"]
+__all__ = ["HTTPX", "Binding"]
 
 
 class Binding:

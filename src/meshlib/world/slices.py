@@ -7,8 +7,8 @@ p99 of 1.2 ms.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import TypeVar, overload
 
 from meshlib.core.io import IO
 
@@ -24,7 +24,11 @@ PAUSE = 0.0005
 `sleep(0)` would come back at once and starve the others."""
 
 
-async def sliced(work: Generator[object, None, T], io: IO) -> T:
+@overload
+async def sliced(work: Generator[object, None, T], io: IO) -> T: ...
+@overload
+async def sliced(work: Iterator[object], io: IO) -> None: ...
+async def sliced(work: Iterator[object], io: IO) -> object:
     """Run a generator to its end and return its value; it yields at places where it may be interrupted.
 
     Steps between two yields should stay under 0.2 ms. Time is `io.now()`, pauses are `io.sleep()` (too short to be
@@ -37,8 +41,8 @@ async def sliced(work: Generator[object, None, T], io: IO) -> T:
                 try:
                     next(work)
                 except StopIteration as end:
-                    result: T = end.value
-                    return result
+                    return end.value
             await io.sleep(PAUSE)
     finally:
-        work.close()
+        if isinstance(work, Generator):
+            work.close()

@@ -51,12 +51,12 @@ def test_change_is_seen_within_a_second(watched: Any, script: Any) -> None:
 def test_malformed_on_reload_changes_nothing(kept: Any, script: Any) -> None:
     """The last good set stays, the problem is said once, looking goes on every second and recovers."""
     script.naps = 6
-    script.files["/e.json"] = [JSON, b"{", b"{", b"{", JSON]
+    script.files["/e.json"] = [JSON, *[b'{"endpoints":\n[}'] * 3, JSON]
     said = kept("file:///e.json")
     assert {tuple(one) for one in said.addresses} == {("10.0.0.1:8080", "h")}
     assert len(said.problems) == 2
     assert "/e.json" in said.problems[0]
-    assert "line 1" in said.problems[0]
+    assert "line 2" in said.problems[0]
     assert said.problems[1] == ""
     assert set(script.sleeps) == {1.0}
 
