@@ -64,7 +64,9 @@ on.spawn(lambda: asyncio.sleep(60)); on.spawn(stubborn); on.spawn(lambda: off.ru
 time.sleep(0.2)
 print(time.monotonic(), flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=30, capture_output=True, text=True
+    )
     assert time.monotonic() - float(done.stdout) < 1.8  # a second, and the interpreter's own end
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,6 +30,8 @@ def in_child(check: Callable[[], bool], timeout: float = 10.0) -> None:
         code = 3
         try:
             code = 0 if check() else 1
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(code)
     until = time.monotonic() + timeout
@@ -145,9 +149,10 @@ def test_garbage_of_the_inherited_loop_harms_nobody(busy: Echo) -> None:
 
         for subject in fork._abandoned:
             if isinstance(subject, asyncio.Task):
-                subject.get_coro().close()
-            if isinstance(subject, asyncio.SelectorEventLoop):
-                for key in list(subject._selector.get_map().values()):
+                with contextlib.suppress(RuntimeError):  # what a finaliser would print
+                    subject.get_coro().close()
+            if isinstance(subject, asyncio.SelectorEventLoop) and not subject.is_closed():
+                for key in list(subject._selector.get_map().values()):  # type: ignore[attr-defined]
                     subject._remove_reader(key.fd)
         gc.collect()
         return answers(busy.on)

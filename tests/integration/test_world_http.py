@@ -56,7 +56,9 @@ def test_reply_whole_whatever_its_status(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (reply.status, reply.headers["x-index"], reply.body) == (404, "7", b"gone")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\nhalf"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\nhalf"]
+)
 def test_broken_answer_is_a_discovery_error(answer: bytes) -> None:
     """Without query and userinfo in its text."""
     with pytest.raises(DiscoveryError) as caught:

@@ -1,4 +1,4 @@
-"""The scenarios of the fleet table: 100 clients, 20 servers of 4 cores, log-normal service times of mean 10 ms, 1 s timeout."""
+"""The scenarios of the fleet table: 100 clients, 20 servers of 4 cores, log-normal service of mean 10 ms, 1 s timeout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ POLICIES: dict[str, dict[str, Any]] = {
     "random": {"balancer": "random"},
     "least": {"balancer": "least_request"},
     "p2c": {"balancer": "p2c"},
+    "log2": {"balancer": "p2c", "choices": 2},
     "peak": {"balancer": "p2c", "cost": "peak"},
+    "peak2": {"balancer": "p2c", "cost": "peak", "choices": 2},
 }
 
 

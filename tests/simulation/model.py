@@ -1,4 +1,4 @@
-"""Models for virtual time: servers with cores, a queue and faults, and clients that call them through the real engine."""
+"""Models for virtual time: servers with cores, a queue and faults, and clients on the real engine."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ def log_normal(random: Random, mean: float, sigma: float = 1.0) -> Callable[[], 
 class Machine:
     """One server: `cores` work at a time, the rest waits in one line, first come first served.
 
-    Work whose caller has gone is done all the same, as most servers do. `slowdown` multiplies service times; while `down`
-    connections are refused; while `hung` nothing is answered; `failing` is the share answered 503 after `fails_in`.
+    Work whose caller has gone is done all the same, as most servers do. `slowdown` multiplies service times; while
+    `down` connections are refused; while `hung` nothing is answered; `failing` is the share answered 503 after
+    `fails_in`, without work.
     """
 
     def __init__(self, simulation: Simulation, service: Callable[[], float], cores: int = 4) -> None:

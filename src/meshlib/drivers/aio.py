@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.notify import closed, settled
-from meshlib.drivers.sync import Clock, opened
+from meshlib.drivers.notify import closed, deliver, settled
+from meshlib.drivers.sync import Clock
 from meshlib.drivers.wheel import wheel
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.plan import CallPlan
@@ -38,9 +38,15 @@ async def drive(
     """
     timers = wheel(clock)
     now = clock()
-    call = opened(plan, request, now, flags, deadline)
     listener = plan.listener
     try:
+        call = plan.open(request, now, flags, deadline)
+    except BaseException:
+        deliver(plan)  # what refused it may have just been noted
+        raise
+    try:
+        if listener is not None:
+            listener.call_started(call)
         while True:
             step = call.begin(now)
             if step.__class__ is not Attempt:

@@ -35,9 +35,15 @@ def drive(
     `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
     """
     now = clock()
-    call = opened(plan, request, now, flags, deadline)
     listener = plan.listener
     try:
+        call = plan.open(request, now, flags, deadline)
+    except BaseException:
+        deliver(plan)  # what refused it may have just been noted
+        raise
+    try:
+        if listener is not None:
+            listener.call_started(call)
         while True:
             step = call.begin(now)
             if step.__class__ is not Attempt:

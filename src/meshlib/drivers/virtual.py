@@ -15,7 +15,8 @@ from typing import Any
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.sync import opened, settled
+from meshlib.drivers.notify import closed
+from meshlib.drivers.sync import opened
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
@@ -56,10 +57,6 @@ class Simulation:
         self.random = Random(seed)
         self._events: list[tuple[float, int, Timer]] = []
         self._scheduled = 0
-
-    def clock(self) -> float:
-        """`now`, for what wants a callable."""
-        return self.now
 
     def at(self, instant: float, run: Callable[[], object]) -> Timer:
         """Call `run()` at `instant`; what lies in the past happens now, what lies at `inf` never."""
@@ -125,7 +122,7 @@ class Flight:
     def start(self, flags: int, deadline: float) -> None:
         """Open the call and begin its first attempt."""
         try:
-            call = opened(self._plan, self._request, self._simulation.clock, flags, deadline)
+            call = opened(self._plan, self._request, self._simulation.now, flags, deadline)
         except MeshError as error:
             self._end(error)
             return
@@ -201,7 +198,6 @@ class Flight:
         self.over = True
         self.result = result
         if self.call is not None:
-            self.call.close(self._simulation.now)
-            settled(self.call)
+            closed(self.call, self._simulation.now)
         if self._done is not None:
             self._done(result)

@@ -37,7 +37,6 @@ class Call:
     """See the module. `now` is the instant of the latest begin, `made` counts attempts, `last` is the newest one."""
 
     __slots__ = (
-        "attempt",
         "context",
         "deadline",
         "ended",
@@ -68,7 +67,6 @@ class Call:
         self.permit = permit
         self.made = 0
         self.last: Attempt | None = None
-        self.attempt: Attempt | None = None
         self.outcome: Outcome | None = None
         self.stop: Stop | None = None
         self.tried: tuple[Node, ...] = ()
@@ -106,7 +104,7 @@ class Call:
         if self.slot:
             attempt.slot = True
             self.slot = False
-        self.attempt = self.last = attempt
+        self.last = attempt
         return attempt
 
     def finish(self, attempt: Attempt, outcome: Outcome, now: float) -> float | None:
@@ -114,7 +112,6 @@ class Call:
         attempt.finished = now
         attempt.outcome = outcome
         plan = self.plan
-        self.attempt = None
         if outcome.ok:
             plan.cluster.settle(attempt, outcome, now, not self.flags & BUFFERED)
             self.outcome = outcome
@@ -158,10 +155,11 @@ class Call:
 
         What a response body took along is no longer the call's.
         """
-        attempt = self.attempt
+        attempt = self.last
+        if attempt is not None and attempt.outcome is not None:
+            attempt = None
         if attempt is not None:
             # Left in flight by cancellation, a signal or a bug: nobody's failure, but the wait is evidence (DESIGN 4.6).
-            self.attempt = None
             attempt.finished = now
             attempt.outcome = CANCELLED
             self.plan.cluster.settle(attempt, CANCELLED, now, False)

@@ -36,6 +36,8 @@ DEPARTED_FOR = 30.0
 """How long the memory of a node outlives its address: a flapping registry must not wipe what was learned."""
 
 _SLICE = 128
+_TRIES = tuple(range(PICKS))
+_WORST = (8, 0)
 
 
 class Cluster:
@@ -118,41 +120,38 @@ class Cluster:
         if picker is None:
             return None
         tried = call.tried
-        for _ in range(PICKS):
+        for _ in _TRIES:
             node: Any = picker.pick(call)
             if node is None:
                 break
             if tried and node in tried:
                 continue
+            attempt = Attempt(call, node, now, until)
             with self.lock:
                 if node.barrier <= now:
-                    return self._take(call, node, now, until)
+                    self._take(attempt, node, now)
+                    return attempt
         return self._scan(call, now, until)
 
     def settle(self, attempt: Attempt, outcome: Outcome, now: float, held: bool) -> None:
         """An attempt was classified. Its lease is given back too unless `held` by a body that is still open."""
         node = attempt.node
-        took = (attempt.head or now) - attempt.started
+        started = attempt.started
+        took = (attempt.head or now) - started
         stale = False
         with self.lock:
             waiting = node.waiting
-            if waiting is not None and attempt in waiting:
+            if attempt in waiting:
                 del waiting[attempt]
-                if attempt.started <= node.oldest:
+                if started <= node.oldest:
                     node.oldest = next(iter(waiting)).started if waiting else NEVER
             if outcome.ok:
                 if self._observe is not None:
                     self._observe(node, outcome, took, now)
                 if self._unreachable:
                     self._unreachable.discard(node.key)
-            elif outcome.charged:
-                node.failures += 1
-                if self._observe is not None:
-                    self._observe(node, outcome, took, now)
-                if outcome.cause == "unsent":
-                    stale = self._gone(node)
-            elif self._waited is not None:
-                self._waited(node, took, now)
+            else:
+                stale = self._spoilt(node, outcome, took, now)
             if self.detector is not None and node.departed == NEVER:
                 self.detector.record(node, outcome, now, attempt.probe)
                 attempt.probe = False
@@ -164,9 +163,18 @@ class Cluster:
         if stale and self.hints is not None:
             self.hints.put(Hint("refresh", self.name, node.address))
 
-    def _gone(self, node: Node) -> bool:
-        """A connect failed: whether half of the set is unreachable now, so that it is time to ask discovery again."""
+    def _spoilt(self, node: Node, outcome: Outcome, took: float, now: float) -> bool:
+        """An attempt did not succeed: whether so much cannot be reached that it is time to ask discovery again."""
+        if not outcome.charged:
+            if self._waited is not None:
+                self._waited(node, took, now)
+            return False
+        node.failures += 1
+        if self._observe is not None:
+            self._observe(node, outcome, took, now)
         unreachable = self._unreachable
+        if outcome.cause != "unsent" or node.departed != NEVER:
+            return False
         unreachable.add(node.key)
         if 2 * len(unreachable) < len(self.nodes):
             return False
@@ -188,9 +196,8 @@ class Cluster:
         if attempt.slot:
             _free(attempt)
 
-    def _take(self, call: Call, node: Node, now: float, until: float) -> Attempt:
-        """Under the lock: `node` is ours."""
-        attempt = Attempt(call, node, now, until)
+    def _take(self, attempt: Attempt, node: Node, now: float) -> None:
+        """Under the lock: `node` is the attempt's."""
         node.in_flight += 1
         node.calls += 1
         waiting = node.waiting
@@ -202,33 +209,27 @@ class Cluster:
         health = node.health
         if health is not None and health.ejected and self.detector is not None:
             attempt.probe = self.detector.claimed(node, now)
-        return attempt
 
     def _scan(self, call: Call, now: float, until: float) -> Attempt | None:
-        """Picks kept failing. Look at every node once; then panic: better a node believed bad than no attempt at all.
-
-        In order of preference: usable and not tried, usable and not the one that just failed, any but that one, any.
-        """
+        """Picks kept failing. Look at every node once; then panic: better a node believed bad than no attempt at all."""
         nodes = list(self.nodes.values())
+        if not nodes:
+            return None
         tried = call.tried
-        latest = tried[-1] if tried else None
-        start = int(self.random() * len(nodes)) if nodes else 0
-        spare: Node | None = None
-        worst: Node | None = None
+        start = int(self.random() * len(nodes))
+        attempt = Attempt(call, nodes[start], now, until)
+        best = _WORST
         with self.lock:
-            for index in range(len(nodes)):
-                node = nodes[(start + index) % len(nodes)]
-                if node.barrier <= now:
-                    if node not in tried:
-                        return self._take(call, node, now, until)
-                    if node is not latest and spare is None:
-                        spare = node
-                elif node is not latest and worst is None:
-                    worst = node
-            chosen = spare or worst or latest
-            if chosen is None and nodes:
-                chosen = nodes[start]
-            return None if chosen is None else self._take(call, chosen, now, until)
+            for index in range(start, start + len(nodes)):
+                node = nodes[index % len(nodes)]
+                rank = _rank(node, now, tried)
+                if rank < best:
+                    best = rank
+                    attempt.node = node
+                    if not rank[0]:
+                        break
+            self._take(attempt, attempt.node, now)
+        return attempt
 
     def collect(self, now: float) -> None:
         """Settle what finalisers left: bodies and calls that were dropped without being closed."""
@@ -339,6 +340,21 @@ class Cluster:
 
     def _build(self, nodes: Any) -> Picker:
         return self.balancer.build(nodes, self.random)
+
+
+def _rank(node: Node, now: float, tried: tuple[Node, ...]) -> tuple[int, int]:
+    """How little a node is wanted: usable and not tried, usable and not the one that just failed, any but that one, any.
+
+    Weightless nodes come after all others, and primary levels before their fallbacks.
+    """
+    if tried and node is tried[-1]:
+        rank = 3
+    elif node.barrier > now:
+        rank = 2
+    else:
+        rank = 1 if node in tried else 0
+    endpoint = node.endpoint
+    return rank if endpoint.weight > 0 else rank + 4, endpoint.priority
 
 
 class _FirstSet(Wait):

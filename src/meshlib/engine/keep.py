@@ -79,6 +79,11 @@ class Keep:
                     if now - idle >= KEPT_FOR:
                         del self._things[key], self._idle[key]
 
+    def known(self, *key: Hashable) -> Any:
+        """What is kept under a key, or None; makes nothing and keeps nothing alive."""
+        with self._lock:
+            return self._things.get(key)
+
     def keys(self) -> list[tuple[Hashable, ...]]:
         """What is kept."""
         with self._lock:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from meshlib.core.listener import Listener
 from meshlib.core.uri import parse
 from meshlib.errors import ConfigError
@@ -39,10 +37,7 @@ def build(
         )
     if discovery is not None:
         parse(discovery)
-        mesh = msgspec.structs.replace(snapshot.document.mesh, discovery=discovery)
-        document = msgspec.structs.replace(snapshot.document, mesh=mesh)
-        snapshot = PolicySnapshot(document, snapshot.version, snapshot.source, snapshot.received)
-    runtime = Runtime(snapshot)
+    runtime = Runtime(snapshot, discovery=discovery)
     runtime.listener = listening(runtime, listeners, telemetry)
     return runtime
 

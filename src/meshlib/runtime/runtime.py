@@ -10,9 +10,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+import msgspec
+
 from meshlib.core.hint import Hints
 from meshlib.core.listener import Event, Listener
-from meshlib.core.uri import ServiceName, parse, service_name
+from meshlib.core.uri import URI, ServiceName, parse, service_name
 from meshlib.engine.keep import Keep
 from meshlib.errors import ConfigError
 from meshlib.policy.snapshot import PolicySnapshot
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from meshlib.engine.family import Family
     from meshlib.engine.node import Node
     from meshlib.engine.plan import CallPlan
+    from meshlib.policy import Document
     from meshlib.policy.groups import ConnectionOptions
     from meshlib.world.background import Handle
 
@@ -40,6 +43,9 @@ _RESOLV_CONF = Path("/etc/resolv.conf")
 class Runtime:
     """Services by key, created at their first call; policy snapshots swapped under them; pools shared by clients.
 
+    `discovery` wins over the document's `[mesh] discovery`, also after a reload. `balanced=False` passes every host through by
+    name, whatever policy says of its source: for calls whose wire is the user's own.
+
     `clock` and `seed` are for tests; chance is seeded from the system. After a fork the child starts over with new locks, new
     chance and no connections, and keeps the endpoint sets it had.
     """
@@ -49,6 +55,8 @@ class Runtime:
         policy: PolicySnapshot,
         *,
         listener: Listener | None = None,
+        discovery: str | None = None,
+        balanced: bool = True,
         clock: Callable[[], float] = clock.monotonic,
         seed: int | None = None,
     ) -> None:
@@ -56,9 +64,11 @@ class Runtime:
         self.listener = listener
         self.clock = clock
         self.closed = False
+        self._discovery = discovery
+        self._balanced = balanced
         self.policy_error = ""
         """What is wrong with the newest policy document; "" while the one in force is the newest."""
-        self._introduced: dict[str, tuple[ServiceName, str | None, bool]] = {}
+        self._introduced: dict[str, str] = {}
         self._start(seed)
         fork.watch(self)
 
@@ -73,6 +83,7 @@ class Runtime:
         self._by_host: dict[tuple[str, str, int | None], Service] = {}
         self._world: World | None = None
         self._watching: list[Handle] = []
+        self._plain: Runtime | None = None
         self._search_list: tuple[str, ...] | None = None
 
     def after_in_child(self) -> None:
@@ -98,7 +109,12 @@ class Runtime:
     # --- data path --------------------------------------------------------------------------------------------------------
 
     def plan(self, family: Family, request: Any) -> CallPlan:
-        """The plan that a request of this family runs on; the first one for a name makes its service."""
+        """The plan that a request of this family runs on; the first one for a name makes its service.
+
+        RuntimeError on a closed mesh; ConfigError for a name that may not be called.
+        """
+        if self.closed:
+            raise RuntimeError("this mesh is closed: it finishes the calls under way and takes no new ones")
         where = family.origin(request)
         service = self._by_host.get(where)
         if service is None:
@@ -116,11 +132,11 @@ class Runtime:
                         raise RuntimeError(
                             "this mesh is closed: it finishes the calls under way and takes no new ones"
                         )
-                    service = self._made(name, self._source(name))
+                    service = self._made(name, self._source(name, self.policy.document))
         service.ensure()
         return service
 
-    def _made(self, name: ServiceName, source: Any, *, started: bool = True) -> Service:
+    def _made(self, name: ServiceName, source: URI | None, *, started: bool = True) -> Service:
         service = Service(self, name, source, self.policy.document)
         self.services[name.key] = service
         if started:
@@ -152,24 +168,27 @@ class Runtime:
         for service in list(self.services.values()):
             for cluster in service.clusters.values():
                 cluster.forget(now)
+            if service.unused(now):
+                self._forget(service)
         with self._lock:
             self.keep.name(self._named(), now)
 
-    def _source(self, name: ServiceName) -> Any:
+    def _source(self, name: ServiceName, document: Document) -> URI | None:
+        if not self._balanced:
+            return None
         given = self._introduced.get(name.key)
         if given is not None:
-            _, discovery, single = given
-            if discovery is not None:
-                return parse(discovery)
-            if single:
-                return None
-        table = self.policy.document.services.get(name.key)
+            return parse(given)
+        table = document.services.get(name.key)
         written = None if table is None else table.layer.get("discovery")
         if written is None:
-            written = self.policy.document.defaults.layer.get("discovery")
+            written = document.defaults.layer.get("discovery")
         if written is not None:
             return parse(str(written))
-        return source_of(name, self.policy.document.mesh, self._search())
+        mesh = document.mesh
+        if self._discovery is not None:
+            mesh = msgspec.structs.replace(mesh, discovery=self._discovery)
+        return source_of(name, mesh, self._search())
 
     def _search(self) -> tuple[str, ...]:
         """resolv.conf's search list, read at the first name that is not obvious."""
@@ -182,20 +201,25 @@ class Runtime:
                 self._search_list = ()
         return self._search_list
 
-    def introduce(self, name: ServiceName, discovery: str | None, *, single: bool) -> None:
+    def introduce(self, name: ServiceName, discovery: str) -> None:
         """Tell where a service's endpoints come from, before its first call. ConfigError when it is known already."""
+        parse(discovery)
         with self._lock:
-            known = self.services.get(name.key)
             given = self._introduced.get(name.key)
-            if given == (name, discovery, single):
-                return
-            if discovery is not None and (known is not None or given is not None):
+            table = self.policy.document.services.get(name.key)
+            known = name.key in self.services or (table is not None and "discovery" in table.layer)
+            if given != discovery and (given is not None or known):
                 raise ConfigError(
                     f"{name.key} is known to this mesh already: its discovery cannot be given again by a client"
                 )
-            if discovery is not None:
-                parse(discovery)
-            self._introduced[name.key] = (name, discovery, single)
+            self._introduced[name.key] = discovery
+
+    def unbalanced(self) -> Runtime:
+        """A runtime with the same policy and listener that balances nothing; closed with this one."""
+        with self._lock:
+            if self._plain is None:
+                self._plain = Runtime(self.policy, listener=self.listener, balanced=False, clock=self.clock)
+            return self._plain
 
     # --- what transports ask ----------------------------------------------------------------------------------------------
 
@@ -222,10 +246,17 @@ class Runtime:
         if policy.version == self.policy.version and policy.source == self.policy.source:
             return
         with self._lock:
-            prepared = [(service, service.prepare(policy.document)) for service in self.services.values()]
+            document = policy.document
+            prepared = [
+                (service, service.prepare(document, self._source(service.name, document)))
+                for service in self.services.values()
+            ]
             self.policy = policy
             for service, new in prepared:
                 service.adopt(new)
+                service.move(new.source)
+            if self._plain is not None:
+                self._plain.adopt(policy)
             self.keep.name(self._named(), self.clock())
         self.tell("policy", "", {"version": policy.version, "source": policy.source})
 
@@ -269,6 +300,16 @@ class Runtime:
             if service is None or key == service:
                 found.refresh()
 
+    def _forget(self, service: Service) -> None:
+        """A passed-through host that nobody calls any more: a crawler must not fill the memory with them."""
+        with self._lock:
+            self.services.pop(service.key, None)
+            for where in [where for where, found in self._by_host.items() if found is service]:
+                self._by_host.pop(where, None)
+        for cluster in service.clusters.values():
+            for node in cluster.nodes.values():
+                self.drop(node)
+
     # --- end --------------------------------------------------------------------------------------------------------------
 
     def returned(self, own: bool) -> None:
@@ -283,6 +324,9 @@ class Runtime:
                 return
             self.closed = True
             services = list(self.services.values())
+            plain = self._plain
+        if plain is not None:
+            plain.close()
         for service in services:
             service.stop()
         for handle in self._watching:

@@ -11,6 +11,7 @@ from meshlib.core.uri import URI, ServiceName
 from meshlib.discovery import Target, find, run
 from meshlib.engine.cluster import Cluster
 from meshlib.engine.compile import balancer_of, compiled
+from meshlib.engine.keep import KEPT_FOR
 from meshlib.engine.plan import CallPlan
 from meshlib.policy.merge import Origins, merge
 from meshlib.policy.spec import Document, ServicePolicy
@@ -37,9 +38,13 @@ Routed = tuple[ServicePolicy, bool]
 class Prepared:
     """A policy document as one service sees it: merged, checked, routes indexed. Building it raises ConfigError."""
 
-    __slots__ = ("origins", "policy", "routes")
+    __slots__ = ("origins", "policy", "routes", "source")
 
-    def __init__(self, document: Document, key: str) -> None:
+    def __init__(self, document: Document, name: ServiceName, source: URI | None) -> None:
+        key = name.key
+        self.source = source
+        if source is not None:
+            find(_target(name, source))
         self.policy, self.origins = merge(document, key)
         balancer_of(self.policy.balancer)
         routes: list[Route[Routed]] = []
@@ -71,13 +76,14 @@ class Service:
         self._arrived: EndpointSet | None = None
         self._applying = False
         self._started = False
-        self.adopt(self.prepare(document))
+        self._calls, self._since = 0, runtime.clock()
+        self.adopt(self.prepare(document, source))
 
     # --- policy -----------------------------------------------------------------------------------------------------------
 
-    def prepare(self, document: Document) -> Prepared:
+    def prepare(self, document: Document, source: URI | None) -> Prepared:
         """Everything of a new policy that can fail (ConfigError), with nothing changed yet."""
-        return Prepared(document, self.key)
+        return Prepared(document, self.name, source)
 
     def adopt(self, new: Prepared) -> None:
         """Follow a new policy. Kept state is found again; plans are compiled anew at the next call."""
@@ -99,7 +105,28 @@ class Service:
                         self.runtime.clock(),
                     )
         if old is not None and old.subsets != new.policy.subsets and self.snapshot is not None:
-            self.publish_now(self.snapshot)
+            if self._handle is None:
+                self.publish_now(self.snapshot)
+            else:
+                self._take(self.snapshot)
+
+    def move(self, source: URI | None) -> None:
+        """Watch another source from now on; until it answers, the set of the former one stays."""
+        if source == self.source:
+            return
+        self.stop()
+        with self._lock:
+            self.source = source
+            self._started = False
+        self.ensure()
+
+    def unused(self, now: float) -> bool:
+        """Whether this is a passed-through host that has not been called for as long as state is kept."""
+        calls = sum(node.calls for cluster in self.clusters.values() for node in cluster.nodes.values())
+        if calls != self._calls:
+            self._calls, self._since = calls, now
+        idle = not any(node.in_flight for cluster in self.clusters.values() for node in cluster.nodes.values())
+        return self.source is None and idle and now - self._since >= KEPT_FOR
 
     def _cluster(self, subset: str) -> Cluster:
         runtime = self.runtime
@@ -183,17 +210,13 @@ class Service:
             self.publish_now(constant)
             return
         assert self.source is not None
-        target = self._target()
+        target = _target(self.name, self.source)
         resolver = find(target)
         world = self.runtime.world
         self._scope = scope = world.scope(self.key)
         self._handle = world.background.spawn(
             lambda: run(resolver, target, scope, self.publish, self.report), name=f"meshlib-{self.key}"
         )
-
-    def _target(self) -> Target:
-        assert self.source is not None
-        return Target(uri=self.source, service=self.key, port=self.name.port or 0)
 
     def _constant(self) -> EndpointSet | None:
         """The set of a source that can never change, known without asking anybody."""
@@ -204,8 +227,7 @@ class Service:
             return EndpointSet((alone,), source="passthrough", received=now)
         if self.source.scheme != "static":
             return None
-        target = self._target()
-        find(target)
+        target = _target(self.name, self.source)
         endpoints = [Endpoint(host=host, port=target.port_of(port)) for host, port in target.authorities()]
         return EndpointSet(endpoints, source=self.source.text, received=now)
 
@@ -223,6 +245,9 @@ class Service:
         if known is not None and known.endpoints is snapshot.endpoints and not self._applying:
             self.snapshot = snapshot  # confirmed, not changed
             return
+        self._take(snapshot)
+
+    def _take(self, snapshot: EndpointSet) -> None:
         self._arrived = snapshot
         if not self._applying:
             self._applying = True
@@ -268,3 +293,7 @@ class Service:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+
+def _target(name: ServiceName, source: URI) -> Target:
+    return Target(uri=source, service=name.key, port=name.port or 0)

@@ -106,15 +106,16 @@ class Spans:
             return
         span: Span = own.span
         word, verdict = word_of(call, outcome)
-        span.set_attribute(names.OUTCOME, word)
-        span.set_attribute(names.ATTEMPTS_MADE, call.made)
+        # In one go: each set_attribute takes the span's lock.
+        attributes: dict[str, AttributeValue] = {names.OUTCOME: word, names.ATTEMPTS_MADE: call.made}
         if call.stop is not None and call.stop.phrase:
-            span.set_attribute(names.STOP, call.stop.word)
+            attributes[names.STOP] = call.stop.word
         if verdict is None:
-            span.set_attribute(names.ERROR_TYPE, word)
+            attributes[names.ERROR_TYPE] = word
             span.set_status(Status(StatusCode.ERROR, "ended before any attempt"))
         elif not verdict.ok:
-            _fail(span, verdict)
+            _fail(span, verdict, attributes)
+        span.set_attributes(attributes)
         span.end()
 
     def _opening(self, call: Call) -> tuple[str, dict[str, AttributeValue]]:
@@ -161,18 +162,19 @@ class Spans:
         span: Span | None = own.span
         if span is None:
             return
-        span.set_attribute(names.OUTCOME, outcome.kind.value)
+        attributes: dict[str, AttributeValue] = {names.OUTCOME: outcome.kind.value}
         version = getattr(attempt, "protocol", "")
         if version:
-            span.set_attribute(names.NETWORK_PROTOCOL_VERSION, version)
+            attributes[names.NETWORK_PROTOCOL_VERSION] = version
         if outcome.status:
-            span.set_attribute(names.HTTP_RESPONSE_STATUS_CODE, outcome.status)
+            attributes[names.HTTP_RESPONSE_STATUS_CODE] = outcome.status
         if outcome.status >= 400:
             # The code says it all, so there is no description (HTTP conventions, "Status").
-            span.set_attribute(names.ERROR_TYPE, str(outcome.status))
+            attributes[names.ERROR_TYPE] = str(outcome.status)
             span.set_status(Status(StatusCode.ERROR))
         elif not outcome.ok:
-            _fail(span, outcome)
+            _fail(span, outcome, attributes)
+        span.set_attributes(attributes)
         span.end()
 
     def _attempt_opening(
@@ -239,8 +241,8 @@ def _enter(attempt: Attempt, span: Span | None, context: Context) -> None:
     attach(context)
 
 
-def _fail(span: Span, outcome: Outcome) -> None:
-    span.set_attribute(names.ERROR_TYPE, outcome.cause)
+def _fail(span: Span, outcome: Outcome, attributes: dict[str, AttributeValue]) -> None:
+    attributes[names.ERROR_TYPE] = outcome.cause
     # What the caller took back, and what we refused to do, is nobody's error.
     if outcome.kind is not Kind.IGNORED:
         span.set_status(Status(StatusCode.ERROR, outcome.text))

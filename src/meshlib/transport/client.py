@@ -54,8 +54,8 @@ class _ClientMixin:
                 raise ConfigError("target and base_url name the same thing twice: give one of them")
             name = service_key(target)
             arguments["base_url"] = f"{name.scheme}://{address_text(name.host, name.port or 0)}{name.path}"
-            if discovery is not None or arguments.get("transport") is not None:
-                self._mesh.introduce(name, discovery, single=arguments.get("transport") is not None)
+            if discovery is not None:
+                self._mesh.introduce(name, discovery)
         self._whole = None if timeout is _NOT_GIVEN else whole_timeout(timeout)
         arguments["timeout"] = timeout if isinstance(timeout, httpx.Timeout | tuple) else None
         transport = arguments.get("transport")
@@ -133,17 +133,19 @@ class Client(_ClientMixin, httpx.Client):
         arguments = self._prepare(target, mesh, discovery, policy, policy_server, timeout, httpx_arguments)
         settings = self._settings(arguments)
 
-        def meshed(foreign: httpx.BaseTransport | None) -> MeshTransport:
-            return MeshTransport(self._mesh, Wires(self._mesh, settings, foreign))
+        def meshed(foreign: httpx.BaseTransport | None, balanced: bool) -> MeshTransport:
+            runtime = self._mesh if balanced else self._mesh.unbalanced()
+            return MeshTransport(runtime, Wires(runtime, settings, foreign))
 
         mounts = dict(arguments.pop("mounts", None) or {})
         proxy = arguments.pop("proxy", None)
         if proxy is not None:
             mounts.setdefault("all://", httpx.HTTPTransport(proxy=proxy, **_transport_arguments(arguments)))
         arguments["mounts"] = {
-            pattern: None if one is None else meshed(one) for pattern, one in mounts.items()
+            pattern: None if one is None else meshed(one, False) for pattern, one in mounts.items()
         }
-        arguments["transport"] = meshed(arguments.pop("transport", None))
+        foreign = arguments.pop("transport", None)
+        arguments["transport"] = meshed(foreign, foreign is None or discovery is not None)
         super().__init__(**arguments)
 
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
@@ -178,8 +180,9 @@ class AsyncClient(_ClientMixin, httpx.AsyncClient):
         arguments = self._prepare(target, mesh, discovery, policy, policy_server, timeout, httpx_arguments)
         settings = self._settings(arguments)
 
-        def meshed(foreign: httpx.AsyncBaseTransport | None) -> AsyncMeshTransport:
-            return AsyncMeshTransport(self._mesh, AsyncWires(self._mesh, settings, foreign))
+        def meshed(foreign: httpx.AsyncBaseTransport | None, balanced: bool) -> AsyncMeshTransport:
+            runtime = self._mesh if balanced else self._mesh.unbalanced()
+            return AsyncMeshTransport(runtime, AsyncWires(runtime, settings, foreign))
 
         mounts = dict(arguments.pop("mounts", None) or {})
         proxy = arguments.pop("proxy", None)
@@ -188,9 +191,10 @@ class AsyncClient(_ClientMixin, httpx.AsyncClient):
                 "all://", httpx.AsyncHTTPTransport(proxy=proxy, **_transport_arguments(arguments))
             )
         arguments["mounts"] = {
-            pattern: None if one is None else meshed(one) for pattern, one in mounts.items()
+            pattern: None if one is None else meshed(one, False) for pattern, one in mounts.items()
         }
-        arguments["transport"] = meshed(arguments.pop("transport", None))
+        foreign = arguments.pop("transport", None)
+        arguments["transport"] = meshed(foreign, foreign is None or discovery is not None)
         super().__init__(**arguments)
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:

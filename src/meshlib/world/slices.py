@@ -25,7 +25,9 @@ PAUSE = 0.0005
 
 
 @overload
-async def sliced(work: Generator[object, None, T], io: IO) -> T: ...
+async def sliced(  # type: ignore[overload-overlap]  # a Generator is an Iterator, and the first that fits wins
+    work: Generator[object, None, T], io: IO
+) -> T: ...
 @overload
 async def sliced(work: Iterator[object], io: IO) -> None: ...
 async def sliced(work: Iterator[object], io: IO) -> object:

@@ -14,7 +14,7 @@ from meshlib.errors import ConfigError
         ("dns://", URI("dns")),
         ("dns://:8080", URI("dns", (("", 8080),))),
         ("srv://_http._tcp.Orders.", URI("srv", (("_http._tcp.orders.", None),))),
-        ("CONSUL://agent:8500/orders?dc=eu&tag=a%26b", URI("consul", (("agent", 8500),), "/orders", (("dc", "eu"), ("tag", "a&b")))),
+        ("CONSUL://agent:1/orders?dc=eu&tag=a%26b", URI("consul", (("agent", 1),), "/orders", (("dc", "eu"), ("tag", "a&b")))),
         ("kubernetes://ns/service:80", URI("kubernetes", (("ns", None),), "/service:80")),
         ("dns://[FE80::1%25eth0]", URI("dns", (("fe80::1%eth0", None),))),
         ("dns://bücher.example:1", URI("dns", (("xn--bcher-kva.example", 1),))),

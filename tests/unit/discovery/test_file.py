@@ -148,6 +148,6 @@ def test_large_document_is_read_in_slices(script: Any) -> None:
     """The generator lets go of the lock every few entries."""
     from meshlib.discovery.document import parse_endpoints
 
-    entries = ",".join('{"address": "10.0.%d.%d:80"}' % divmod(n, 250) for n in range(1000))
+    entries = ",".join(f'{{"address": "10.0.{n // 250}.{n % 250}:80"}}' for n in range(1000))
     work = parse_endpoints(b'{"endpoints": [%s]}' % entries.encode(), "/e", 0)
     assert sum(1 for _ in work) > 50

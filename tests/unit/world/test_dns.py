@@ -106,7 +106,9 @@ def test_search_list_first_then_the_name(world: Dns) -> None:
     assert world.asked == [(name, "A", (Server("10.0.0.53"),)) for name in ("orders.corp.", "orders.")]
 
 
-@pytest.mark.parametrize(("routes", "found"), [("46", "10.0.0.1"), ("4", "10.0.0.1"), ("6", "::1"), ("", "10.0.0.1")])
+@pytest.mark.parametrize(
+    ("routes", "found"), [("46", "10.0.0.1"), ("4", "10.0.0.1"), ("6", "::1"), ("", "10.0.0.1")]
+)
 def test_auto_is_the_family_with_a_route(world: Dns, routes: str, found: str) -> None:
     """Never both of one host."""
     world.routes = routes
@@ -189,7 +191,9 @@ def test_services_take_what_the_answer_carried(world: Dns) -> None:
         )
 
     carried = {"a.corp": [("10.0.0.1", 5.0), ("::1", 9.0), ("10.0.0.1", 9.0)]}
-    world.said["_x._tcp.a.", "SRV"] = Records([record("A.corp", 1), record(".", 0), record("b", 2)], 20.0, carried)
+    world.said["_x._tcp.a.", "SRV"] = Records(
+        [record("A.corp", 1), record(".", 0), record("b", 2)], 20.0, carried
+    )
     answer = asyncio.run(world.lookup.services("_x._tcp.a"))
     assert [(one.target, one.port, one.addresses) for one in answer.records] == [
         ("a.corp", 1, ("10.0.0.1", "::1")),

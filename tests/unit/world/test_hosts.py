@@ -20,7 +20,8 @@ def test_names_aliases_comments_and_nonsense() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "literal"), [("1.2.3.4", True), ("::1", True), ("fe80::1%eth0", True), ("1.2.3", False), ("a", False), ("", False)]
+    ("name", "literal"),
+    [("1.2.3.4", True), ("::1", True), ("fe80::1%eth0", True), ("1.2.3", False), ("a", False), ("", False)],
 )
 def test_literals(name: str, literal: bool) -> None:
     """Four numbers or an IPv6 address; short forms are names."""
@@ -28,7 +29,8 @@ def test_literals(name: str, literal: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "local"), [("localhost", True), ("a.LOCALHOST.", True), ("notlocalhost", False), ("localhost.com", False)]
+    ("name", "local"),
+    [("localhost", True), ("a.LOCALHOST.", True), ("notlocalhost", False), ("localhost.com", False)],
 )
 def test_localhost(name: str, local: bool) -> None:
     """RFC 6761 6.3."""

@@ -21,7 +21,9 @@ def test_servers_search_and_ndots() -> None:
     assert conf.ndots == 5
 
 
-@pytest.mark.parametrize("content", [b"", b"nameserver nonsense\n", b"nameserver 1.1.1.1\nsearch a..b\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"nameserver nonsense\n", b"nameserver 1.1.1.1\nsearch a..b\n", b"\xff\xfe"]
+)
 def test_nonsense_is_a_discovery_error(content: bytes) -> None:
     """Never another exception."""
     with pytest.raises(DiscoveryError):

@@ -34,7 +34,7 @@ def test_result_and_pauses() -> None:
     def work() -> Iterator[None]:
         for _ in range(70):
             yield
-        return 7  # noqa: B901  # the generator's value is what `sliced` hands on
+        return 7  # what `sliced` hands on
 
     assert asyncio.run(sliced(work(), io)) == 7  # type: ignore[arg-type, func-returns-value]
     assert 8 <= len(io.pauses) <= 10
