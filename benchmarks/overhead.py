@@ -117,7 +117,9 @@ async def async_round(plan: CallPlan) -> tuple[float, float]:
     return (middle - start) / CALLS, (end - middle) / CALLS
 
 
-async def differences(round_of: Callable[[CallPlan], Awaitable[tuple[float, float]]], rounds: int) -> list[float]:
+async def differences(
+    round_of: Callable[[CallPlan], Awaitable[tuple[float, float]]], rounds: int
+) -> list[float]:
     """Microseconds of overhead of each round, after a warm-up."""
     plan = plan_of()
     found = []
@@ -166,7 +168,9 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=60, help="rounds of 2,000 calls each way")
     chosen = arguments.parse_args()
     failed = False
-    print(f"Python {platform.python_version()} on {platform.machine()}, {chosen.rounds} rounds of {CALLS} calls")
+    print(
+        f"Python {platform.python_version()} on {platform.machine()}, {chosen.rounds} rounds of {CALLS} calls"
+    )
     for driver, found in measured(chosen.rounds).items():
         low, median, high = statistics.quantiles(found, n=4)
         limit = TARGET[driver] * HEADROOM

@@ -120,11 +120,15 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     taken = measure(rounds)
     base = statistics.median(taken["no listener"])
-    print(f"{platform.python_implementation()} {platform.python_version()}, {rounds} rounds of {CALLS} calls, CPU time")
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, {rounds} rounds of {CALLS} calls, CPU time"
+    )
     print(f"{'':28}{'us/call':>9}{'quartiles':>17}{'added':>9}{'ratio':>8}")
     for name, values in taken.items():
         low, middle, high = statistics.quantiles(values, n=4)
-        print(f"{name:28}{middle:9.2f}{f'{low:.2f} - {high:.2f}':>17}{middle - base:+9.2f}{middle / base:8.2f}")
+        print(
+            f"{name:28}{middle:9.2f}{f'{low:.2f} - {high:.2f}':>17}{middle - base:+9.2f}{middle / base:8.2f}"
+        )
 
 
 if __name__ == "__main__":

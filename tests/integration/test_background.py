@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from meshlib.world.background import Background, background, sliced
+from meshlib.world.background import Background, background
 from meshlib.world.io import World
+from meshlib.world.slices import sliced
 
 pytestmark = pytest.mark.integration
 

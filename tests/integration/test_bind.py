@@ -11,7 +11,8 @@ import pytest
 from meshlib.core.snapshot import EndpointSet
 from meshlib.core.uri import parse
 from meshlib.discovery import Target, find, run
-from meshlib.world.background import Background, Handle
+from meshlib.world.background import Background
+from meshlib.world.handle import Handle
 from meshlib.world.io import Scope, World
 from tests.integration import bind
 

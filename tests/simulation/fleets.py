@@ -42,6 +42,9 @@ def build(scenario: str, simulation: Simulation, until: float, servers: int) -> 
                 at += 0.2 + random.expovariate(1 / 5.0)
     elif scenario == "fast_fail":
         machines[0].failing = 0.9
+    elif scenario == "errors":
+        for machine in machines:
+            machine.failing = 0.02
     else:
         assert scenario == "uniform", scenario
     return machines

@@ -11,7 +11,8 @@ cost = EWMA of time to head x (attempts in flight + 1), in which
 * while the oldest waiting attempt is older than twice the average, its age stands in: a hang shows before any reply
   (Kratos predicts from the ages in flight);
 * failures and throttles are charged 5 s, or the server's Retry-After up to 300 s, so that answering fast with an
-  error never makes a node attractive (Linkerd's load biaser, 2026);
+  error never makes a node attractive (Linkerd's load biaser, 2026), and move the average by 0.5: a client that sees
+  a node a few times a second cannot wait for a fifth failure to leave it;
 * a node that has not been learned costs nothing while idle and very much while its first attempt is out, so a new
   node is tried by one attempt at a time (Finagle's cold-start guard);
 * an average that takes no samples fades with tau 30 s, so that a node once charged is tried again.
@@ -50,12 +51,16 @@ class EwmaOptions(Options, frozen=True, kw_only=True):
         Meta(
             ge=2,
             le=8,
-            description="random nodes compared: a third took 45 % off p99 among unequal servers (simulated)",
+            description="random nodes compared: a third takes a third off p99 among unequal servers (simulated)",
         ),
     ] = 3
     sample_weight: Annotated[
         float, Meta(gt=0, le=1, description="how far one sample moves the logarithmic average")
     ] = 0.2
+    failure_weight: Annotated[
+        float,
+        Meta(gt=0, le=1, description="the same for a failure: it says more than one slow answer (simulated)"),
+    ] = 0.5
     tau: Annotated[float, Meta(gt=0, description="decay of the peak average in seconds, as in Finagle")] = (
         10.0
     )
@@ -101,24 +106,26 @@ class _Learning:
         self._options = options
 
     def observe(self, node: Picked, outcome: Outcome, seconds: float, now: float) -> None:
+        options = self._options
         if outcome.charged:
-            options = self._options
             wished = outcome.pushback or 0.0
             seconds = max(seconds, options.penalty, min(wished, options.max_penalty))
-        self.take(node, seconds, now)
+            self.take(node, seconds, now, options.failure_weight)
+        else:
+            self.take(node, seconds, now, options.sample_weight)
 
     def waited(self, node: Picked, seconds: float, now: float) -> None:
         if seconds > node.ewma:
-            self.take(node, seconds, now)
+            self.take(node, seconds, now, self._options.sample_weight)
 
-    def take(self, node: Picked, seconds: float, now: float) -> None:
+    def take(self, node: Picked, seconds: float, now: float, weight: float) -> None:
         raise NotImplementedError
 
 
 class _Logarithmic(_Learning):
     """`exp` of the average of logarithms: the geometric mean of recent times."""
 
-    def take(self, node: Picked, seconds: float, now: float) -> None:
+    def take(self, node: Picked, seconds: float, now: float, weight: float) -> None:
         seconds = seconds if seconds > _FLOOR else _FLOOR
         ewma = node.ewma
         if ewma == 0.0:
@@ -127,14 +134,14 @@ class _Logarithmic(_Learning):
             idle = now - node.stamp
             if idle > 1.0:
                 ewma = max(ewma * exp(-idle / _FADE), _FLOOR)
-            node.ewma = ewma * (seconds / ewma) ** self._options.sample_weight
+            node.ewma = ewma * (seconds / ewma) ** weight
         node.stamp = now
 
 
 class _Peak(_Learning):
     """Finagle's Peak-EWMA: up at once, down with time constant tau."""
 
-    def take(self, node: Picked, seconds: float, now: float) -> None:
+    def take(self, node: Picked, seconds: float, now: float, weight: float) -> None:
         if seconds > node.ewma:
             node.ewma = max(seconds, _FLOOR)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import Literal
 
 __all__ = ["Hint", "HintKind", "Hints"]
@@ -28,32 +29,37 @@ class Hint:
 class Hints:
     """A bounded queue of hints: `put` never blocks and never raises, the control path `drain`s.
 
-    `wake` is called when the queue stops being empty. It must be safe from any thread.
+    `wake` is called, outside the lock, when the queue stops being empty. It must be safe from any thread; the
+    RuntimeError of an event loop that is closed already is ignored. Thread-safe.
     """
 
-    __slots__ = ("_capacity", "_queue", "dropped", "wake")
+    __slots__ = ("_capacity", "_lock", "_queue", "dropped", "wake")
 
     def __init__(self, capacity: int = 256, wake: Callable[[], None] | None = None) -> None:
         self._capacity = capacity
         self._queue: deque[Hint] = deque()
+        self._lock = Lock()
         self.wake = wake
         self.dropped = 0
 
     def put(self, hint: Hint) -> bool:
         """Leave a hint; False when the queue was full and it was dropped."""
-        if len(self._queue) >= self._capacity:
-            self.dropped += 1
-            return False
-        self._queue.append(hint)
-        if self.wake is not None and len(self._queue) == 1:
-            self.wake()
+        with self._lock:
+            if len(self._queue) >= self._capacity:
+                self.dropped += 1
+                return False
+            self._queue.append(hint)
+            first = len(self._queue) == 1
+        if first and self.wake is not None:
+            try:
+                self.wake()
+            except RuntimeError:
+                pass  # nobody is left to drain
         return True
 
     def drain(self) -> list[Hint]:
         """Take all hints, oldest first."""
-        taken: list[Hint] = []
-        while True:
-            try:
-                taken.append(self._queue.popleft())
-            except IndexError:
-                return taken
+        with self._lock:
+            taken = list(self._queue)
+            self._queue.clear()
+        return taken

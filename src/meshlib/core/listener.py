@@ -58,9 +58,14 @@ class Listener:
 
 
 class Fanout(Listener):
-    """Several listeners behind one, each call guarded: `report(listener, error)` gets what they raise."""
+    """Several listeners behind one, each call guarded: `report(listener, error)` gets what they raise, every time.
 
-    def __init__(self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]) -> None:
+    `report` counts, says it once for each class, and must not raise itself.
+    """
+
+    def __init__(
+        self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]
+    ) -> None:
         self._listeners = tuple(listeners)
         self._report = report
 
@@ -78,11 +83,10 @@ class Fanout(Listener):
         for listener in self._listeners:
             try:
                 headers = listener.attempt_started(call, attempt)
+                if headers:
+                    merged = {**merged, **headers} if merged else dict(headers)
             except Exception as error:
                 self._report(listener, error)
-                continue
-            if headers:
-                merged = {**merged, **headers} if merged else dict(headers)
         return merged
 
     def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:

@@ -95,6 +95,7 @@ async def drive(
         raise
     if listener is not None or plan.events:
         settled(call)
+    call.last = None  # see drivers.sync
     return reply
 
 
@@ -105,7 +106,10 @@ async def wait(turn: Wait, clock: Clock) -> None:
 
     def wake() -> None:
         # Raises RuntimeError when the loop is closed: Wait.wake then passes the turn on.
-        loop.call_soon_threadsafe(_set, future)
+        if asyncio._get_running_loop() is loop:
+            _set(future)
+        else:
+            loop.call_soon_threadsafe(_set, future)
 
     if turn.attach(wake):
         return

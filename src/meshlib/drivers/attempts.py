@@ -22,6 +22,7 @@ from typing import Any
 from meshlib.core.deadline import AMBIENT
 from meshlib.core.outcome import OK
 from meshlib.drivers import aio, sync
+from meshlib.drivers.notify import closed
 from meshlib.drivers.wheel import Alarm, wheel
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import BUFFERED, IDEMPOTENT, REPLAYABLE, Call
@@ -46,10 +47,26 @@ class _Course:
         self.call: Call | None = None
         self.pause: float | None = 0.0
         """Seconds before the next attempt; None when there is none."""
+        self.offered = False
+        """Whether a block was handed out that nobody has entered yet."""
 
-    def opened(self) -> Call:
+    def offer(self) -> None:
+        if self.offered:
+            self.quit()
+            raise RuntimeError("an attempt was not entered: use `with attempt as node:` (or `async with`) in the loop")
+        self.offered = True
+
+    def entered(self) -> Call:
+        if not self.offered:
+            raise RuntimeError("an attempt can be entered once: take the next one from the loop")
+        self.offered = False
         if self.call is None:
-            self.call = sync.opened(self.plan, self.request, self.clock, _FLAGS, self.deadline)
+            now = self.clock()
+            try:
+                self.call = sync.opened(self.plan, self.request, now, _FLAGS, self.deadline)
+            except BaseException:
+                self.pause = None
+                raise
         return self.call
 
     def entering(self, attempt: Attempt) -> Token[float]:
@@ -59,28 +76,38 @@ class _Course:
         # Meshlib clients, waits and `deadline()` inside the block obey this attempt's bound.
         return AMBIENT.set(attempt.until)
 
-    def left(self, attempt: Attempt, error: BaseException | None) -> bool:
+    def left(self, attempt: Attempt, error: BaseException | None, *, late: bool = False) -> bool:
         """Settle the attempt. True when the block's exception is swallowed because a retry follows."""
         call, plan = attempt.call, self.plan
         if error is None:
             outcome = OK
-        elif isinstance(error, plan.transport_errors):
+        elif late or isinstance(error, plan.transport_errors):
             outcome = plan.classify_error(error, attempt)
+        elif isinstance(error, GeneratorExit):
+            self.call = self.pause = None
+            call.abandon()  # perhaps from the collector: no lock may be taken (see drivers.aio)
+            return False
         else:
-            self.ended(call)
+            self.quit()
             return False
         self.pause = call.finish(attempt, outcome, self.clock())
         if plan.listener is not None:
             plan.listener.attempt_finished(call, attempt, outcome)
         if self.pause is None:
-            self.ended(call)
+            self.quit()
             return False
         return True
 
-    def ended(self, call: Call) -> None:
-        self.pause = None
-        call.close(self.clock())
-        sync.settled(call)
+    def quit(self) -> None:
+        """The call is over."""
+        call, self.call, self.pause = self.call, None, None
+        if call is not None:
+            closed(call, self.clock())
+
+    def __del__(self) -> None:
+        # The loop was left between two attempts.
+        if self.call is not None:
+            self.call.abandon()
 
 
 class Attempts(_Course):
@@ -103,8 +130,13 @@ class Attempts(_Course):
     def __next__(self) -> Block:
         if self.pause is None:
             raise StopIteration
+        self.offer()
         if self.pause > 0.0:
-            self.sleep(self.pause)
+            try:
+                self.sleep(self.pause)
+            except BaseException:
+                self.quit()
+                raise
         return Block(self)
 
 
@@ -118,7 +150,7 @@ class Block:
 
     def __enter__(self) -> Node:
         course = self._course
-        call = course.opened()
+        call = course.entered()
         try:
             while True:
                 step = call.begin(course.clock())
@@ -126,7 +158,7 @@ class Block:
                     break
                 sync.wait(step, course.clock)
         except BaseException:
-            course.ended(call)
+            course.quit()
             raise
         self._attempt = step
         self._token = course.entering(step)
@@ -162,9 +194,19 @@ class AsyncAttempts(_Course):
     async def __anext__(self) -> AsyncBlock:
         if self.pause is None:
             raise StopAsyncIteration
+        self.offer()
         if self.pause > 0.0:
-            await self.sleep(self.pause)
+            try:
+                await self.sleep(self.pause)
+            except BaseException as error:
+                self._leave(error)
+                raise
         return AsyncBlock(self)
+
+    def _leave(self, error: BaseException) -> None:
+        """The call ends while it waits. What the collector destroys is left to `__del__`, which takes no lock."""
+        if not isinstance(error, GeneratorExit):
+            self.quit()
 
 
 class AsyncBlock:
@@ -177,15 +219,15 @@ class AsyncBlock:
 
     async def __aenter__(self) -> Node:
         course = self._course
-        call = course.opened()
+        call = course.entered()
         try:
             while True:
                 step = call.begin(course.clock())
                 if isinstance(step, Attempt):
                     break
                 await aio.wait(step, course.clock)
-        except BaseException:
-            course.ended(call)
+        except BaseException as error:
+            course._leave(error)
             raise
         self._attempt = step
         self._token = course.entering(step)
@@ -201,8 +243,8 @@ class AsyncBlock:
         AMBIENT.reset(self._token)
         cancelled = isinstance(error, asyncio.CancelledError)
         if self._alarm.disarm(cancelled=cancelled):
-            late = TimeoutError("the attempt's time was up")
-            if self._course.left(self._attempt, late):
+            late = TimeoutError(aio.TIME_IS_UP)
+            if self._course.left(self._attempt, late, late=True):
                 return True
             raise late from error
         return self._course.left(self._attempt, error)

@@ -33,6 +33,7 @@ def closed(call: Call, now: float) -> None:
     if left is not None and listener is not None:
         listener.attempt_finished(call, left, CANCELLED)
     settled(call)
+    call.last = None  # see drivers.sync
 
 
 def settled(call: Call) -> None:

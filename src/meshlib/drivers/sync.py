@@ -78,6 +78,7 @@ def drive(
         raise
     if listener is not None or plan.events:
         settled(call)
+    call.last = None  # they refer to each other: parted, both are freed now and not by the collector
     return reply
 
 

@@ -141,7 +141,7 @@ class Cluster:
         stale = False
         with self.lock:
             waiting = node.waiting
-            if attempt in waiting:
+            if waiting and attempt in waiting:
                 del waiting[attempt]
                 if started <= node.oldest:
                     node.oldest = next(iter(waiting)).started if waiting else NEVER

@@ -80,7 +80,7 @@ def expired(call: Call, now: float) -> BaseException:
         target=plan.service,
         attempts=_trail(call),
         delivered=_delivered(call),
-        retry_safe=False if call.made else True,
+        retry_safe=not call.made,
     )
     return plan.family.attach(error, call.request)
 

@@ -160,7 +160,7 @@ class Runtime:
     def _refused(self, problem: str) -> None:
         self.policy_error = problem
         if problem:
-            self.tell("policy", "", {"problem": problem})
+            self.tell("policy", "", {"error": problem, "source": self.policy.source})
 
     def tidy(self) -> None:
         """Forget what has not been used for long enough: departed nodes, state that no plan names."""

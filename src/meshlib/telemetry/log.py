@@ -98,18 +98,27 @@ class Log(Listener):
 
 
 class Failures:
-    """What listeners raise: counted in `counts` by class, the first of each class logged with its traceback."""
+    """What listeners raise, for `Fanout`: counted in `counts` by class, the first of each class logged with its traceback.
+
+    Thread-safe; counts may be a little low when threads meet, which is cheaper than a lock and good enough to see.
+    """
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self.counts: dict[type[Listener], int] = {}
 
     def __call__(self, listener: Listener, error: Exception) -> None:
-        """For `Fanout`."""
-        name = type(listener).__name__
-        count = self.counts[name] = self.counts.get(name, 0) + 1
-        if count == 1:
+        """A listener raised."""
+        kind = type(listener)
+        known = self.counts.setdefault(kind, 0)
+        self.counts[kind] = known + 1
+        if not known:
             text = "the listener %s raised %s; the call goes on, and further errors of it are only counted"
-            LOGGER.warning(text, name, type(error).__name__, exc_info=error)
+            extra = {
+                "meshlib_event": "listener",
+                "meshlib_service": "",
+                "meshlib_facts": {"error": type(error).__name__},
+            }
+            LOGGER.warning(text, kind.__name__, type(error).__name__, exc_info=error, extra=extra)
 
 
 def _breaker(facts: Mapping[str, Any]) -> _Line | None:

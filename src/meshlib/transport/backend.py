@@ -1,6 +1,6 @@
 """The network under the httpcore pools, for threads: every operation is clamped to what is left of its attempt.
 
-This is also the place where a peer's identity is checked before the first byte of a request leaves.
+It is also where a connection exists before the first byte of a request leaves: the place to look at a peer's identity.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
 
 from meshlib.transport.bound import Bound
+from meshlib.transport.connections import Connections
+from meshlib.transport.lookup import addresses
 
-__all__ = ["Backend", "PeerCheck", "Stream", "clamp", "sending"]
-
-PeerCheck = Callable[[ssl.SSLObject | ssl.SSLSocket], None]
-"""Looks at a peer after the handshake; raises `ssl.SSLError` to refuse it."""
+__all__ = ["Backend", "Stream", "clamp", "readable", "sending"]
 
 
 def clamp(timeout: float | None, now: float) -> float | None:
@@ -34,13 +33,11 @@ def sending(timeout: float | None) -> None:
 
 
 class Backend(httpcore.NetworkBackend):
-    """Connects blocking sockets. `max_age` seconds after its birth a connection counts as expired when next idle."""
+    """Connects blocking sockets."""
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, max_age: Callable[[], float] | None = None
-    ) -> None:
-        self._clock = clock
-        self._max_age = max_age
+    def __init__(self, connections: Connections | None = None) -> None:
+        self._connections = Connections() if connections is None else connections
+        self._clock = self._connections.clock
 
     def connect_tcp(
         self,
@@ -50,12 +47,10 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connected socket, or httpcore.ConnectTimeout / ConnectError."""
+        """A connected socket, or httpcore.ConnectTimeout / ConnectError; look-up and all addresses within the time."""
         source = None if local_address is None else (local_address, 0)
         try:
-            sock = socket.create_connection(
-                (host, port), clamp(timeout, self._clock()), source_address=source
-            )
+            sock = self._connected(host, port, timeout, source)
             for option in socket_options or ():
                 sock.setsockopt(*option)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -63,8 +58,22 @@ class Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
-        expires = self._clock() + self._max_age() if self._max_age else float("inf")
-        return Stream(sock, self._clock, expires)
+        return Stream(sock, self._connections)
+
+    def _connected(self, host: str, port: int, timeout: float | None, source: Any) -> socket.socket:
+        started = self._clock()
+        left = clamp(timeout, started)
+        until = None if left is None else started + left
+        found = addresses(host, port, left)
+        for after, address in zip(reversed(range(len(found))), found, strict=True):
+            # In equal parts, so that a first address that swallows packets leaves time for the next.
+            share = None if until is None else max(0.001, (until - self._clock()) / (after + 1))
+            try:
+                return socket.create_connection(address, share, source_address=source)
+            except OSError:
+                if not after:
+                    raise
+        raise OSError(f"{host} has no address")
 
     def sleep(self, seconds: float) -> None:
         """httpcore's own retries sleep here; they are off."""
@@ -74,10 +83,16 @@ class Backend(httpcore.NetworkBackend):
 class Stream(httpcore.NetworkStream):
     """One connection."""
 
-    def __init__(self, sock: socket.socket, clock: Callable[[], float], expires: float) -> None:
+    def __init__(self, sock: socket.socket, connections: Connections) -> None:
         self._socket = sock
-        self._clock = clock
-        self._expires = expires
+        self._connections = connections
+        self._clock = connections.clock
+        self._expires = connections.expiry()
+        connections.add(self)
+
+    def descriptor(self) -> int:
+        """The socket's file descriptor, -1 once it is closed."""
+        return self._socket.fileno()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end."""
@@ -114,6 +129,8 @@ class Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         """The handshake, its whole length within the attempt's time."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            raise httpcore.ConnectError("TLS through an https:// proxy needs AsyncClient, or a proxy spoken to by http://")
         self._socket.settimeout(clamp(timeout, self._clock()))
         try:
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
@@ -127,10 +144,10 @@ class Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """httpcore asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
-        also too old to be used again."""
+        also: too old, or of a wire that keeps none any more."""
         match info:
             case "is_readable":
-                return self._clock() >= self._expires or _readable(self._socket)
+                return self._connections.retired or self._clock() >= self._expires or readable(self._socket)
             case "ssl_object":
                 return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
             case "client_addr":
@@ -142,11 +159,14 @@ class Stream(httpcore.NetworkStream):
         return None
 
 
-def _readable(sock: socket.socket) -> bool:
+def readable(sock: socket.socket) -> bool:
+    """Whether an idle connection's socket has something to say, or is gone."""
     try:
         descriptor = sock.fileno()
         if descriptor < 0:
             return True
+        if not hasattr(select, "poll"):  # Windows
+            return bool(select.select([descriptor], [], [], 0)[0])
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(0))

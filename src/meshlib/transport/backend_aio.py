@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,21 +12,23 @@ import httpcore
 
 from meshlib.core.deadline import NEVER
 from meshlib.drivers.wheel import wheel
-from meshlib.transport.backend import _readable, clamp, sending
+from meshlib.transport.backend import clamp, readable, sending
+from meshlib.transport.connections import Connections
+from meshlib.transport.lookup import literal
 
 __all__ = ["AsyncBackend", "AsyncStream"]
 
 _LIMIT = 64 * 1024
+_EYEBALLS = 0.25
+"""Seconds that an address is waited for before the next is tried beside it (RFC 8305 section 5)."""
 
 
 class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Connects asyncio streams. `max_age` seconds after its birth a connection counts as expired when next idle."""
+    """Connects asyncio streams."""
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, max_age: Callable[[], float] | None = None
-    ) -> None:
-        self._clock = clock
-        self._max_age = max_age
+    def __init__(self, connections: Connections | None = None) -> None:
+        self._connections = Connections() if connections is None else connections
+        self._clock = self._connections.clock
 
     async def connect_tcp(
         self,
@@ -37,16 +38,17 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connected stream, or httpcore.ConnectTimeout / ConnectError."""
-        local = None if local_address is None else (local_address, 0)
+        """A connected stream, or httpcore.ConnectTimeout / ConnectError; look-up and all addresses within the time."""
+        more: dict[str, Any] = {} if local_address is None else {"local_addr": (local_address, 0)}
+        if not literal(host) and isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):  # not uvloop
+            more["happy_eyeballs_delay"] = _EYEBALLS
         with _within(timeout, self._clock, httpcore.ConnectTimeout, httpcore.ConnectError):
-            reader, writer = await asyncio.open_connection(host, port, local_addr=local, limit=_LIMIT)
+            reader, writer = await asyncio.open_connection(host, port, limit=_LIMIT, **more)
         raw = writer.get_extra_info("socket")
         for option in socket_options or ():
             raw.setsockopt(*option)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        expires = self._clock() + self._max_age() if self._max_age else NEVER
-        return AsyncStream(reader, writer, self._clock, expires)
+        return AsyncStream(reader, writer, self._connections)
 
     async def sleep(self, seconds: float) -> None:
         """httpcore's own retries sleep here; they are off."""
@@ -57,16 +59,19 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     """One connection."""
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        clock: Callable[[], float],
-        expires: float,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connections: Connections
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._clock = clock
-        self._expires = expires
+        self._connections = connections
+        self._clock = connections.clock
+        self._expires = connections.expiry()
+        connections.add(self)
+
+    def descriptor(self) -> int:
+        """The socket's file descriptor, -1 once it is closed."""
+        sock = self._writer.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end."""
@@ -80,9 +85,13 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         with _within(timeout, self._clock, httpcore.WriteTimeout, httpcore.WriteError):
             if self._writer.transport.is_closing():
                 raise ConnectionResetError("the connection is closed")
-            # asyncio does not say whether the first send succeeded, so from here on it may have.
-            sending(timeout)
-            self._writer.write(buffer)
+            transport = self._writer.transport
+            empty = transport.get_write_buffer_size() == 0
+            transport.write(buffer)
+            # With nothing waiting before it asyncio tries at once, and closes when the kernel takes none of it: then
+            # the request is unsent as surely as with a blocking socket. Everything else may have left.
+            if not (empty and transport.is_closing()):
+                sending(timeout)
             await self._writer.drain()
 
     async def aclose(self) -> None:
@@ -109,13 +118,15 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         """httpcore asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
-        also too old to be used again."""
+        also: too old, or of a wire that keeps none any more."""
         match info:
             case "is_readable":
-                if self._clock() >= self._expires or self._writer.transport.is_closing():
+                if self._connections.retired or self._clock() >= self._expires:
+                    return True
+                if self._writer.transport.is_closing():
                     return True
                 # Asked of the kernel as well: the loop may not yet have seen what arrived.
-                return self._reader.at_eof() or _readable(self._writer.get_extra_info("socket"))
+                return self._reader.at_eof() or readable(self._writer.get_extra_info("socket"))
             case "ssl_object":
                 return self._ssl()
             case "client_addr":

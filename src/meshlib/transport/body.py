@@ -1,80 +1,162 @@
 """Streamed response bodies that carry their attempt's lease: in-flight counts last until the body is closed.
 
-A failure in the body is reported to node and detector, never retried. A body that is dropped without being closed gives its
-lease back through a queue, because a finaliser must not take a lock (house rule 11).
+A failure in the body is reported to node and detector, never retried. A body that is dropped without being closed gives back
+its lease and its connection through queues, because a finaliser must not take a lock (house rule 11).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, cast
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import httpx
 
 from meshlib.engine.attempt import Attempt
 
-__all__ = ["AsyncLeasedBody", "LeasedBody"]
+__all__ = ["AsyncLeasedBody", "LeasedBody", "OpenBodies"]
 
 Translate = Callable[[BaseException, httpx.Request], BaseException]
 
 
+class OpenBodies:
+    """What the open bodies of one wire read from.
+
+    Held here and not by the body alone: a dropped stream would be closed by the collector, and closing takes the pool's lock,
+    which the very thread that collects may hold. `over` is called after each body that was closed. Thread-safe.
+    """
+
+    __slots__ = ("_dropped", "_held", "clock", "forked", "over")
+
+    def __init__(self, clock: Callable[[], float], over: Callable[[], None] | None = None) -> None:
+        self.clock = clock
+        self.over = over
+        self.forked = False
+        """True in the child of a fork: leases and connections of these bodies are the parent's."""
+        self._held: dict[Attempt, tuple[Any, ...]] = {}
+        self._dropped: deque[Attempt] = deque()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, attempt: Attempt, *sources: Any) -> None:
+        """A body reads from these, and they stay until it is closed."""
+        self._held[attempt] = sources
+
+    def leave(self, attempt: Attempt) -> None:
+        """The body is closed."""
+        self._held.pop(attempt, None)
+        if self.over is not None:
+            self.over()
+
+    def drop(self, attempt: Attempt) -> None:
+        """From a finaliser: nobody will close this body."""
+        if attempt in self._held:
+            self._dropped.append(attempt)
+        attempt.abandon()
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether bodies were dropped whose streams are still to be closed."""
+        return bool(self._dropped)
+
+    def orphans(self) -> list[Any]:
+        """The streams that dropped bodies left behind, for the caller to close."""
+        found = []
+        while self._dropped:
+            try:
+                sources = self._held.pop(self._dropped.popleft(), None)
+            except IndexError:
+                break
+            if sources is not None:
+                found.append(sources[0])
+        return found
+
+
 class _Leased:
     def __init__(
-        self,
-        stream: Any,
-        attempt: Attempt,
-        request: httpx.Request,
-        clock: Callable[[], float],
-        translate: Translate,
+        self, stream: Any, attempt: Attempt, request: httpx.Request, bodies: OpenBodies, translate: Translate
     ) -> None:
         self._stream = stream
+        self._parts: Any = None
         self._attempt = attempt
         self._request = request
-        self._clock = clock
+        self._bodies = bodies
         self._translate = translate
+        bodies.hold(attempt, stream)
+
+    def _started(self, parts: Any) -> None:
+        self._parts = parts
+        self._bodies.hold(self._attempt, self._stream, parts)
 
     def _broken(self, error: Exception) -> BaseException:
+        """The error as the family's; a failure of the transport is the node's, anything else nobody's."""
         translated = self._translate(error, self._request)
-        outcome = self._attempt.call.plan.classify_error(translated, self._attempt)
-        self._attempt.release(self._clock(), outcome)
+        plan = self._attempt.call.plan
+        if isinstance(translated, plan.transport_errors) and not self._bodies.forked:
+            self._attempt.release(self._bodies.clock(), plan.classify_error(translated, self._attempt))
         return translated
 
+    def _left(self) -> None:
+        if not self._bodies.forked:
+            self._bodies.leave(self._attempt)
+            self._attempt.release(self._bodies.clock())
+
     def __del__(self) -> None:
-        self._attempt.abandon()
+        self._bodies.drop(self._attempt)
 
 
 class LeasedBody(_Leased, httpx.SyncByteStream):
-    """The sync body."""
+    """The sync body. An iterator of its own and no generator, because a dropped generator runs its `finally`."""
 
     def __iter__(self) -> Iterator[bytes]:
+        self._started(iter(self._stream))
+        return self
+
+    def __next__(self) -> bytes:
         try:
-            yield from cast("Iterable[bytes]", self._stream)
+            part: bytes = next(self._parts)
+        except StopIteration:
+            raise
         except Exception as error:
-            raise self._broken(error) from error
+            translated = self._broken(error)
+            if translated is error:
+                raise
+            raise translated from error
+        return part
 
     def close(self) -> None:
         """Close the connection's stream and give the lease back."""
         try:
-            if hasattr(self._stream, "close"):
+            if not self._bodies.forked:
                 self._stream.close()
         finally:
-            self._attempt.release(self._clock())
+            self._left()
 
 
 class AsyncLeasedBody(_Leased, httpx.AsyncByteStream):
     """The async body."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._started(aiter(self._stream))
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for chunk in cast("AsyncIterable[bytes]", self._stream):
-                yield chunk
+            part: bytes = await anext(self._parts)
+        except StopAsyncIteration:
+            raise
         except Exception as error:
-            raise self._broken(error) from error
+            translated = self._broken(error)
+            if translated is error:
+                raise
+            raise translated from error
+        return part
 
     async def aclose(self) -> None:
         """Close the connection's stream and give the lease back."""
         try:
-            if hasattr(self._stream, "aclose"):
+            if not self._bodies.forked:
                 await self._stream.aclose()
         finally:
-            self._attempt.release(self._clock())
+            self._left()

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import httpx
 
+from meshlib.core.deadline import NEVER
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.node import Node
-from meshlib.transport.body import AsyncLeasedBody, LeasedBody
+from meshlib.transport.body import AsyncLeasedBody, LeasedBody, OpenBodies
+from meshlib.transport.outgoing import DEFAULT_PORTS, with_headers
 from meshlib.transport.response import annotate
 from meshlib.transport.wire import Timeouts
 
@@ -25,11 +27,18 @@ class ForeignWire:
     def __init__(self, transport: httpx.BaseTransport, clock: Callable[[], float] = time.monotonic) -> None:
         self._transport = transport
         self._clock = clock
+        self._bodies = OpenBodies(clock)
+
+    def enter(self) -> None:
+        """As httpx does for the transports of a client in a `with` block."""
+        self._transport.__enter__()
 
     def send(
         self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
     ) -> httpx.Response:
         """See `transport.wire.Wire`."""
+        for orphan in self._bodies.orphans():
+            orphan.close()
         outgoing = addressed(attempt, request, timeouts, self._clock())
         attempt.sent = True
         response = self._transport.handle_request(outgoing)
@@ -42,7 +51,7 @@ class ForeignWire:
             finally:
                 stream.close()
         else:
-            response.stream = LeasedBody(stream, attempt, request, self._clock, _unchanged)
+            response.stream = LeasedBody(stream, attempt, request, self._bodies, _unchanged)
         return annotate(response, attempt)
 
     def drop(self, node: Node) -> None:
@@ -61,11 +70,18 @@ class AsyncForeignWire:
     ) -> None:
         self._transport = transport
         self._clock = clock
+        self._bodies = OpenBodies(clock)
+
+    async def enter(self) -> None:
+        """As httpx does for the transports of a client in an `async with` block."""
+        await self._transport.__aenter__()
 
     async def send(
         self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
     ) -> httpx.Response:
         """See `transport.wire.AsyncWire`."""
+        for orphan in self._bodies.orphans():
+            await orphan.aclose()
         outgoing = addressed(attempt, request, timeouts, self._clock())
         attempt.sent = True
         response = await self._transport.handle_async_request(outgoing)
@@ -78,7 +94,7 @@ class AsyncForeignWire:
             finally:
                 await stream.aclose()
         else:
-            response.stream = AsyncLeasedBody(stream, attempt, request, self._clock, _unchanged)
+            response.stream = AsyncLeasedBody(stream, attempt, request, self._bodies, _unchanged)
         return annotate(response, attempt)
 
     def drop(self, node: Node) -> None:
@@ -92,18 +108,21 @@ class AsyncForeignWire:
 def addressed(attempt: Attempt, request: httpx.Request, timeouts: Timeouts, now: float) -> httpx.Request:
     """The request as the wire gets it: the node's address, every timeout clamped to the attempt's, listeners' headers."""
     left = max(0.001, attempt.until - now)
-    clamped = {kind: min(left, left if value is None else value) for kind, value in timeouts.items()}
+    bounded = left != NEVER
+    clamped = {
+        kind: min(left, left if timeouts.get(kind) is None else timeouts[kind] or 0.0) if bounded else timeouts.get(kind)
+        for kind in ("connect", "read", "write", "pool")
+    }
     extensions = {**request.extensions, "timeout": clamped}
     url, endpoint = request.url, attempt.node.endpoint
-    if (endpoint.host, endpoint.port or url.port) != (url.host, url.port):
-        extensions.setdefault("sni_hostname", url.host)
-        url = url.copy_with(host=endpoint.host, port=endpoint.port or url.port)
-    outgoing = httpx.Request(
-        request.method, url, headers=request.headers, stream=request.stream, extensions=extensions
+    standard = DEFAULT_PORTS.get(url.raw_scheme)
+    port = endpoint.port or url.port or standard
+    if (endpoint.host, port) != (url.host, url.port or standard):
+        extensions.setdefault("sni_hostname", url.raw_host.decode("ascii").rstrip("."))
+        url = url.copy_with(host=endpoint.host, port=port)
+    return httpx.Request(
+        request.method, url, headers=with_headers(attempt, request), stream=request.stream, extensions=extensions
     )
-    for name, value in (attempt.headers or {}).items():
-        outgoing.headers[name] = value
-    return outgoing
 
 
 def _unchanged(error: BaseException, request: httpx.Request) -> BaseException:

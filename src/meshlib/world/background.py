@@ -17,9 +17,8 @@ from typing import Any
 from meshlib.world import fork
 from meshlib.world.handle import Factory, Handle, Report
 from meshlib.world.offload import Offload
-from meshlib.world.slices import sliced
 
-__all__ = ["Background", "Handle", "background", "sliced"]
+__all__ = ["Background", "Handle", "background"]
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -143,7 +142,10 @@ async def _drain(loop: asyncio.AbstractEventLoop) -> None:
     if tasks:
         # Half a second of the one that `stop` promises: work that ignores its cancellation is left behind.
         await asyncio.wait(tasks, timeout=0.5)
-    await asyncio.wait_for(loop.shutdown_asyncgens(), 0.2)
+    try:
+        await asyncio.wait_for(loop.shutdown_asyncgens(), 0.2)
+    except TimeoutError:
+        pass
 
 
 _process: Background | None = None

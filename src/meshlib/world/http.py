@@ -7,7 +7,6 @@ become unreachable because someone exported HTTP_PROXY for the application.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ class Http:
         self._trust_env = trust_env
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
         fork.watch(self)
 
     def after_in_child(self) -> None:

@@ -27,9 +27,15 @@ PAUSE = 0.0005
 @overload
 async def sliced(  # type: ignore[overload-overlap]  # a Generator is an Iterator, and the first that fits wins
     work: Generator[object, None, T], io: IO
-) -> T: ...
+) -> T:
+    """See below; the generator's value comes back."""
+
+
 @overload
-async def sliced(work: Iterator[object], io: IO) -> None: ...
+async def sliced(work: Iterator[object], io: IO) -> None:
+    """See below; there is no value."""
+
+
 async def sliced(work: Iterator[object], io: IO) -> object:
     """Run a generator to its end and return its value; it yields at places where it may be interrupted.
 

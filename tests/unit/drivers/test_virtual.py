@@ -259,8 +259,7 @@ def test_a_turn_that_is_there_already_is_taken_at_once() -> None:
         first.cancel()
         return turn
 
-    limiter_plan = world.plan
-    limiter_plan.limiter = _Racing(limiter, acquire_and_free)  # type: ignore[assignment]
+    world.plan.limiter = _Racing(limiter, acquire_and_free)  # type: ignore[assignment]
     world.call(at_once(200))
     world.simulation.run()
     assert world.ends == [(0.0, 200)]
@@ -277,7 +276,7 @@ class _Racing:
 
 def test_a_refusal_at_the_door_ends_the_call() -> None:
     """An open breaker: no call object, the error is the result."""
-    breaker = CircuitBreaker(BreakerOptions(consecutive_failures=1), Random(1).random, "service")
+    breaker = CircuitBreaker("orders", BreakerOptions(consecutive_failures=1), Random(1).random)
     world = World(breaker=breaker)
     world.call(at_once(503))
     flight = world.call(at_once(200))

@@ -186,7 +186,7 @@ def test_events_reach_the_listener():
     mesh._refused("meshlib.toml:3: timeout: expected ...")
     assert [(event.kind, sorted(event.facts)) for event in heard.events] == [
         ("policy", ["source", "version"]),
-        ("policy", ["problem"]),
+        ("policy", ["error", "source"]),
     ]
     assert mesh.policy_error.startswith("meshlib.toml:3")
 

@@ -1,0 +1,49 @@
+"""What a wire knows of all its connections: how old they may become, whether it still keeps idle ones, whose they are.
+
+A wire that is closed does not cut its calls off: it is retired. Idle connections close at once, the others when their
+response ends, and httpcore asks for that by itself, because a retired connection says that it has expired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+from meshlib.core.deadline import NEVER
+from meshlib.world import fork
+
+__all__ = ["Connections"]
+
+
+class Connections:
+    """Shared by a wire, its network backend and its streams. `retired` is read by every stream; set once, never back."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, max_age: Callable[[], float] | None = None
+    ) -> None:
+        self.clock = clock
+        self.retired = False
+        self.inherited = False
+        """True in the child of a fork: the sockets are the parent's."""
+        self._max_age = max_age
+        self._streams: WeakSet[Any] = WeakSet()
+        fork.watch(self)
+
+    def expiry(self) -> float:
+        """When a connection made now is too old to be used again."""
+        return NEVER if self._max_age is None else self.clock() + self._max_age()
+
+    def add(self, stream: Any) -> None:
+        """Remember an open stream, weakly; it has `descriptor()`."""
+        self._streams.add(stream)
+
+    def __len__(self) -> int:
+        return sum(stream.descriptor() >= 0 for stream in list(self._streams))
+
+    def after_in_child(self) -> None:
+        """Let go of the parent's sockets without a word to the peers (house rule 16)."""
+        self.inherited = self.retired = True
+        descriptors = [stream.descriptor() for stream in list(self._streams)]
+        fork.silence([descriptor for descriptor in descriptors if descriptor >= 0])

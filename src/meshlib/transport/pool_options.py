@@ -1,0 +1,85 @@
+"""PoolOptions: what every httpcore pool of one wire is made with."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import httpcore
+import httpx
+
+__all__ = ["PoolOptions"]
+
+
+class PoolOptions:
+    """Fixed for a wire. `proxy` is a URL, for hosts that are passed through; `max_idle` None keeps all."""
+
+    __slots__ = ("http1", "http2", "idle", "max_age", "max_connections", "max_idle", "proxy", "ssl_context")
+
+    def __init__(
+        self,
+        *,
+        max_connections: int | None = 1024,
+        max_idle: int | None = None,
+        idle: float | None = 55.0,
+        max_age: Callable[[], float] | None = None,
+        http1: bool = True,
+        http2: bool = False,
+        ssl_context: Callable[[], ssl.SSLContext] = httpx.create_ssl_context,
+        proxy: str | None = None,
+    ) -> None:
+        self.max_connections = max_connections
+        self.max_idle = max_idle
+        self.idle = idle
+        self.max_age = max_age
+        self.http1 = http1
+        self.http2 = http2
+        self.ssl_context = ssl_context
+        self.proxy = proxy
+
+    def pool(self, context: ssl.SSLContext | None, backend: httpcore.NetworkBackend) -> httpcore.ConnectionPool:
+        """A pool for threads."""
+        arguments = self._arguments(context, backend)
+        if self.proxy is None:
+            return httpcore.ConnectionPool(**arguments)
+        kind = httpcore.SOCKSProxy if self._socks() else httpcore.HTTPProxy
+        made: httpcore.ConnectionPool = kind(**arguments, **self._proxied())
+        return made
+
+    def async_pool(
+        self, context: ssl.SSLContext | None, backend: httpcore.AsyncNetworkBackend
+    ) -> httpcore.AsyncConnectionPool:
+        """A pool for an event loop."""
+        arguments = self._arguments(context, backend)
+        if self.proxy is None:
+            return httpcore.AsyncConnectionPool(**arguments)
+        kind = httpcore.AsyncSOCKSProxy if self._socks() else httpcore.AsyncHTTPProxy
+        made: httpcore.AsyncConnectionPool = kind(**arguments, **self._proxied())
+        return made
+
+    def _arguments(self, context: ssl.SSLContext | None, backend: Any) -> dict[str, Any]:
+        return {
+            "ssl_context": context,
+            "network_backend": backend,
+            "max_connections": self.max_connections,
+            "max_keepalive_connections": self.max_idle,
+            "keepalive_expiry": self.idle,
+            "http1": self.http1,
+            "http2": self.http2,
+        }
+
+    def _socks(self) -> bool:
+        return str(self.proxy).startswith("socks")
+
+    def _proxied(self) -> dict[str, Any]:
+        # httpx takes the credentials out of the URL, which httpcore would put into the request line.
+        proxy = httpx.Proxy(str(self.proxy))
+        url = proxy.url
+        found: dict[str, Any] = {
+            "proxy_auth": proxy.raw_auth,
+            "proxy_url": httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        }
+        if not self._socks():
+            found["proxy_headers"] = proxy.headers.raw
+        return found

@@ -1,0 +1,68 @@
+"""WireSettings: the httpx client arguments that decide how connections are made."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from meshlib.engine.plan import CallPlan
+from meshlib.transport.pool_options import PoolOptions
+
+if TYPE_CHECKING:
+    from meshlib.runtime import Runtime
+
+__all__ = ["WireSettings"]
+
+
+class WireSettings:
+    """`verify`, `cert`, `trust_env`, `http1`, `http2`, `limits` as httpx's clients take them. Clients whose settings are equal share
+    connections; SSL contexts are equal only to themselves."""
+
+    __slots__ = ("cert", "http1", "http2", "key", "limits", "trust_env", "verify")
+
+    def __init__(
+        self,
+        *,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: httpx.Limits | None = None,
+    ) -> None:
+        self.verify = verify
+        self.cert = cert
+        self.trust_env = trust_env
+        self.http1 = http1
+        self.http2 = http2
+        self.limits = limits
+        shown = None if limits is None else repr(limits)
+        identity = verify if isinstance(verify, str | bool) else id(verify)
+        self.key: Hashable = (identity, repr(cert), trust_env, http1, http2, shown)
+
+    def pool(self, plan: CallPlan, runtime: Runtime, proxy: str | None) -> PoolOptions:
+        """The settings of the pools for a plan's service: httpx's `limits` win over the policy's `connections`."""
+        connections = runtime.connections(plan.service)
+        most: int | None = connections.max
+        idle: float | None = connections.idle
+        keep: int | None = None
+        if self.limits is not None:
+            most, idle = self.limits.max_connections, self.limits.keepalive_expiry
+            keep = self.limits.max_keepalive_connections
+        return PoolOptions(
+            max_connections=most,
+            max_idle=keep,
+            idle=idle,
+            max_age=runtime.max_age(connections),
+            http1=self.http1,
+            http2=self.http2,
+            ssl_context=self.context,
+            proxy=proxy,
+        )
+
+    def context(self) -> ssl.SSLContext:
+        """The SSL context of one wire; the user's own when `verify` is one, as in httpx."""
+        return httpx.create_ssl_context(verify=self.verify, cert=self.cert, trust_env=self.trust_env)
