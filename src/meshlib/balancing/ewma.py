@@ -11,7 +11,7 @@ cost = EWMA of time to head x (attempts in flight + 1), in which
 * while the oldest waiting attempt is older than twice the average, its age stands in: a hang shows before any reply
   (Kratos predicts from the ages in flight);
 * failures and throttles are charged 5 s, or the server's Retry-After up to 300 s, so that answering fast with an
-  error never makes a node attractive (Linkerd's load biaser, 2026), and move the average by 0.5: a client that sees
+  error never makes a node attractive (Linkerd's load biaser, 2026), and move the average by 0.35: a client that sees
   a node a few times a second cannot wait for a fifth failure to leave it;
 * a node that has not been learned costs nothing while idle and very much while its first attempt is out, so a new
   node is tried by one attempt at a time (Finagle's cold-start guard);
@@ -60,7 +60,7 @@ class EwmaOptions(Options, frozen=True, kw_only=True):
     failure_weight: Annotated[
         float,
         Meta(gt=0, le=1, description="the same for a failure: it says more than one slow answer (simulated)"),
-    ] = 0.5
+    ] = 0.35
     tau: Annotated[float, Meta(gt=0, description="decay of the peak average in seconds, as in Finagle")] = (
         10.0
     )

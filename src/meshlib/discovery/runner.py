@@ -122,7 +122,8 @@ def _sentence(target: Target, error: Exception) -> str:
     where = target.uri.text
     if isinstance(error, (DiscoveryError, ConfigError)):
         text = str(error) or type(error).__name__
-        return text if where in text else f"{where}: {text}"
+        named = where in text or (target.uri.path and target.uri.path in text)
+        return text if named else f"{where}: {text}"
     if isinstance(error, OSError):
         return f"{where}: {error.strerror or str(error) or type(error).__name__}"
     return f"{where}: {type(error).__name__}: {error}"

@@ -73,6 +73,8 @@ def expired(call: Call, now: float) -> BaseException:
     """The deadline passed, between attempts or before the first."""
     plan = call.plan
     if not call.made:
+        if not plan.cluster.ready:
+            return no_endpoint(call, now)  # it waited for its first endpoints: that is the reason worth telling
         plan.refused("deadline", now)
     message = f"{_headline(call, now, 'exceeded its deadline')}{_listing(call)}"
     error = plan.family.errors.DeadlineExceededError(

@@ -17,7 +17,6 @@ from meshlib.world.clock import monotonic
 __all__ = ["build", "load_file"]
 
 
-
 def build(
     *,
     config: str | Path | None = None,

@@ -30,15 +30,15 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  #
 _PORTS = {"http": 80, "https": 443}
 
 
-def explain(
-    runtime: Runtime, target: str, method: str, path: str, headers: Mapping[str, str]
-) -> Explanation:
+def explain(runtime: Runtime, target: str, method: str, path: str, headers: Mapping[str, str]) -> Explanation:
     """Sends nothing, creates nothing. Thread-safe. ConfigError when `target` names no service."""
     name = service_key(target)
     method, path = method.upper(), _path(name, path)
     lower = {key.lower(): value for key, value in headers.items()}
     document, key = runtime.policy.document, name.key
-    facts: dict[str, Any] = {"request": {"method": method, "path": path, "target": f"{name.scheme}://{key}{path}"}}
+    facts: dict[str, Any] = {
+        "request": {"method": method, "path": path, "target": f"{name.scheme}://{key}{path}"}
+    }
     known = runtime.services.get(key)
     try:
         source = runtime._source(name, document) if known is None else known.source
@@ -88,7 +88,9 @@ def _why(runtime: Runtime, name: ServiceName, source: URI | None) -> str:
         return f"[services.{name.key}] names its source"
     if "discovery" in document.defaults.layer:
         return "[defaults] names a source for all services"
-    if document.mesh.discovery is not None and source.text.startswith(document.mesh.discovery.partition("?")[0]):
+    if document.mesh.discovery is not None and source.text.startswith(
+        document.mesh.discovery.partition("?")[0]
+    ):
         return "[mesh] discovery is the source of services that name none"
     if source.scheme != "dns" or source.host != host:
         return "code gave its source (discovery=...)"
@@ -108,7 +110,9 @@ def _why_passed(unknown: str, host: str) -> str:
         return '[mesh] unknown = "passthrough" calls hosts that nobody configured by name'
     if host.replace(".", "").isdigit() or ":" in host:
         return "it is an address, not a service"
-    return "it is neither configured nor in a mesh domain, so it is called by name, with its proxy, SNI and CDN"
+    return (
+        "it is neither configured nor in a mesh domain, so it is called by name, with its proxy, SNI and CDN"
+    )
 
 
 def _routes(
@@ -132,7 +136,11 @@ def _mismatch(match: Match, method: str, path: str, headers: Mapping[str, str]) 
     """The first condition that does not hold; "" when all do."""
     if match.path is not None and path != match.path:
         return f"its path is {match.path}"
-    if match.path_prefix is not None and not match.holds(method, path, headers) and match.admits(method, headers):
+    if (
+        match.path_prefix is not None
+        and not match.holds(method, path, headers)
+        and match.admits(method, headers)
+    ):
         return f"its path begins with {match.path_prefix}"
     if match.methods and method not in match.methods:
         return f"its methods are {', '.join(match.methods)}"
@@ -155,7 +163,12 @@ def _clusters(clusters: Mapping[str, Any], route: RoutePolicy | None) -> list[di
 
 
 def _breaker(
-    runtime: Runtime, key: str, route: RoutePolicy | None, policy: ServicePolicy, state: Mapping[str, Any], now: float
+    runtime: Runtime,
+    key: str,
+    route: RoutePolicy | None,
+    policy: ServicePolicy,
+    state: Mapping[str, Any],
+    now: float,
 ) -> dict[str, Any] | None:
     """The service's breaker; of a route that writes `breaker`, its own."""
     if route is None or "breaker" not in route.layer:
@@ -190,7 +203,9 @@ def _unwatched(name: ServiceName, source: URI | None, policy: ServicePolicy) -> 
         addresses = [f"{name.host}:{name.port or _PORTS.get(name.scheme, 0)}"]
     elif source.scheme == "static":
         target = Target(uri=source, service=name.key, port=name.port or 0)
-        addresses = [f"{host}:{target.port_of(port)}".removesuffix(":0") for host, port in target.authorities()]
+        addresses = [
+            f"{host}:{target.port_of(port)}".removesuffix(":0") for host, port in target.authorities()
+        ]
     nodes = [{**_FRESH, "address": address} for address in addresses]
     balancer = policy.balancer.name
     retry, limit = policy.retry, policy.limit

@@ -19,7 +19,9 @@ __all__ = ["listening"]
 
 def listening(runtime: Runtime, extra: Iterable[Listener], telemetry: bool) -> Listener:
     """One listener for all of them, each guarded. `telemetry` is OpenTelemetry; state changes are always logged."""
-    seen = ref(runtime)  # gauges are read by exporter threads for as long as those live, and must not keep a mesh alive
+    seen = ref(
+        runtime
+    )  # gauges are read by exporter threads for as long as those live, and must not keep a mesh alive
 
     def now() -> Mapping[str, Any]:
         found = seen()

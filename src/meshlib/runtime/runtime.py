@@ -108,12 +108,13 @@ class Runtime:
 
     # --- data path --------------------------------------------------------------------------------------------------------
 
-    def plan(self, family: Family, request: Any) -> CallPlan:
+    def plan(self, family: Family, request: Any, under_way: bool = False) -> CallPlan:
         """The plan that a request of this family runs on; the first one for a name makes its service.
 
-        RuntimeError on a closed mesh; ConfigError for a name that may not be called.
+        RuntimeError on a closed mesh, unless the request is a further hop of a call `under_way`; ConfigError for a name that
+        may not be called.
         """
-        if self.closed:
+        if self.closed and not under_way:
             raise RuntimeError("this mesh is closed: it finishes the calls under way and takes no new ones")
         where = family.origin(request)
         service = self._by_host.get(where)
@@ -154,7 +155,9 @@ class Runtime:
             uri = parse(self.policy.source)
             provider, scope = PROVIDERS.get(uri.scheme), self.world.scope("policy")
             self._watching.append(
-                control.spawn(lambda: run(provider, uri, scope, self.adopt, self._refused), name="meshlib-policy")
+                control.spawn(
+                    lambda: run(provider, uri, scope, self.adopt, self._refused), name="meshlib-policy"
+                )
             )
 
     def _refused(self, problem: str) -> None:

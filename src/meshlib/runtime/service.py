@@ -125,7 +125,9 @@ class Service:
         calls = sum(node.calls for cluster in self.clusters.values() for node in cluster.nodes.values())
         if calls != self._calls:
             self._calls, self._since = calls, now
-        idle = not any(node.in_flight for cluster in self.clusters.values() for node in cluster.nodes.values())
+        idle = not any(
+            node.in_flight for cluster in self.clusters.values() for node in cluster.nodes.values()
+        )
         return self.source is None and idle and now - self._since >= KEPT_FOR
 
     def _cluster(self, subset: str) -> Cluster:

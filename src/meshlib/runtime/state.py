@@ -45,7 +45,9 @@ def state(runtime: Runtime) -> dict[str, Any]:
 def service_state(service: Service, now: float) -> dict[str, Any]:
     """One service's part of it."""
     balancer = service.policy.balancer.name
-    clusters = {subset: cluster_state(cluster, balancer, now) for subset, cluster in _copied(service.clusters)}
+    clusters = {
+        subset: cluster_state(cluster, balancer, now) for subset, cluster in _copied(service.clusters)
+    }
     snapshot, source = service.snapshot, service.source
     return {
         "discovery": {

@@ -79,7 +79,7 @@ class Log(Listener):
         problem = facts.get("problem")
         if problem:
             self._troubled.add(service)
-            return logging.WARNING, "problem", f"discovery: {problem}; the last known endpoints stay in use"
+            return logging.WARNING, "problem", f"discovery: {problem}; endpoints known before stay in use"
         if service not in self._troubled:
             return None
         self._troubled.discard(service)

@@ -130,7 +130,9 @@ class Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """The handshake, its whole length within the attempt's time."""
         if isinstance(self._socket, ssl.SSLSocket):
-            raise httpcore.ConnectError("TLS through an https:// proxy needs AsyncClient, or a proxy spoken to by http://")
+            raise httpcore.ConnectError(
+                "TLS through an https:// proxy needs AsyncClient, or a proxy spoken to by http://"
+            )
         self._socket.settimeout(clamp(timeout, self._clock()))
         try:
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)

@@ -7,19 +7,20 @@ whether the body is wanted whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from meshlib.core.deadline import NEVER
 from meshlib.core.endpoint import address_text
 from meshlib.core.uri import service_key
 from meshlib.errors import ConfigError
 from meshlib.runtime import Runtime, borrowed
+from meshlib.transport.hops import shared
 from meshlib.transport.options import EXTENSION, CallOptions, WholeTimeout, whole_timeout
+from meshlib.transport.settings import WireSettings
 from meshlib.transport.transports import AsyncMeshTransport, MeshTransport
-from meshlib.transport.wires import AsyncWires, Wires, WireSettings
+from meshlib.transport.wires import AsyncWires, Wires
 
 if TYPE_CHECKING:
     from meshlib.policy import Policy
@@ -28,27 +29,20 @@ __all__ = ["AsyncClient", "Client"]
 
 _NOT_GIVEN: Any = httpx.USE_CLIENT_DEFAULT
 _WIRE_ARGUMENTS = ("verify", "cert", "trust_env", "http1", "http2", "limits")
+_OURS = (MeshTransport, AsyncMeshTransport)
 
 
 class _ClientMixin:
-    """What both clients share. `_runtime_held` is the runtime and whether this client has to close it."""
+    """What both clients share. `_own` says whether the mesh is this client's alone and closes with it."""
 
     _mesh: Runtime
     _own: bool
-    _whole: WholeTimeout | None
+    _whole: WholeTimeout
 
     def _prepare(
-        self,
-        target: str,
-        mesh: Any,
-        discovery: str | None,
-        policy: Policy | Mapping[str, Any] | str | None,
-        policy_server: str | None,
-        timeout: Any,
-        arguments: dict[str, Any],
+        self, target: str, discovery: str | None, timeout: Any, arguments: dict[str, Any]
     ) -> dict[str, Any]:
-        """Settle the mesh and the target; returns httpx's own arguments."""
-        self._mesh, self._own = borrowed(mesh, discovery, policy, policy_server, target)
+        """Settle target, time and wires; returns httpx's own arguments."""
         if target:
             if arguments.get("base_url"):
                 raise ConfigError("target and base_url name the same thing twice: give one of them")
@@ -56,19 +50,27 @@ class _ClientMixin:
             arguments["base_url"] = f"{name.scheme}://{address_text(name.host, name.port or 0)}{name.path}"
             if discovery is not None:
                 self._mesh.introduce(name, discovery)
-        self._whole = None if timeout is _NOT_GIVEN else whole_timeout(timeout)
+        self._whole = whole_timeout(timeout)
         arguments["timeout"] = timeout if isinstance(timeout, httpx.Timeout | tuple) else None
-        transport = arguments.get("transport")
-        if isinstance(transport, MeshTransport | AsyncMeshTransport):
-            raise ConfigError(
-                "transport= is a meshlib transport already: a call would run through two engines; leave it out, "
-                "or give it to httpx.Client"
-            )
+        given = {name: arguments[name] for name in _WIRE_ARGUMENTS if name in arguments}
+        settings = WireSettings(**given)
+        mounts: dict[str, Any] = {}
+        proxy = arguments.pop("proxy", None)
+        if proxy is not None:
+            mounts["all://"] = self._meshed(settings, lambda: self._proxied(proxy, given), False)
+        for pattern, mounted in (arguments.pop("mounts", None) or {}).items():
+            mounts[pattern] = None if mounted is None else self._meshed(settings, _given(mounted), False)
+        own = arguments.pop("transport", None)
+        foreign = None if own is None else _given(own)
+        arguments["transport"] = self._meshed(settings, foreign, own is None or discovery is not None)
+        arguments["mounts"] = mounts
         return arguments
 
-    def _settings(self, arguments: dict[str, Any]) -> WireSettings:
-        given = {name: arguments[name] for name in _WIRE_ARGUMENTS if name in arguments}
-        return WireSettings(**given)
+    def _meshed(self, settings: WireSettings, foreign: Callable[[], Any] | None, balanced: bool) -> Any:
+        raise NotImplementedError
+
+    def _proxied(self, proxy: Any, wire: dict[str, Any]) -> Any:
+        raise NotImplementedError
 
     # --- what httpx's classes are asked for, with the mesh's meaning -------------------------------------------------
 
@@ -81,33 +83,39 @@ class _ClientMixin:
     @timeout.setter
     def timeout(self, timeout: Any) -> None:
         self._whole = whole_timeout(timeout)
-        per_operation = timeout if self._whole is None else None
+        per_operation = timeout if isinstance(timeout, httpx.Timeout | tuple) else None
         httpx.Client.timeout.fset(self, per_operation)  # type: ignore[attr-defined]
 
     def build_request(self, method: str, url: Any, **arguments: Any) -> httpx.Request:
         """As httpx's; `timeout=` as a number (or None) bounds the whole call."""
         timeout = arguments.get("timeout", _NOT_GIVEN)
-        whole = self._whole if timeout is _NOT_GIVEN else whole_timeout(timeout)
-        if whole is not None and timeout is not _NOT_GIVEN:
+        if timeout is _NOT_GIVEN:
+            request: httpx.Request = super().build_request(method, url, **arguments)  # type: ignore[misc]
+            return request
+        whole = whole_timeout(timeout)
+        if not isinstance(timeout, httpx.Timeout | tuple):
             arguments["timeout"] = None
-        request: httpx.Request = super().build_request(method, url, **arguments)  # type: ignore[misc]
-        if whole is not None:
-            request.extensions.setdefault(EXTENSION, whole)
+        request = super().build_request(method, url, **arguments)  # type: ignore[misc]
+        # A new dict, because the present one may be the caller's.
+        request.extensions = {**request.extensions, EXTENSION: whole}
         return request
 
-    def _opened(self, request: httpx.Request, stream: bool) -> None:
+    def _opened(self, request: httpx.Request, stream: bool, arguments: dict[str, Any]) -> None:
         """Begin a logical call: its deadline starts here and is shared by all hops."""
-        given = request.extensions.get(EXTENSION, self._whole)
-        deadline = 0.0
+        given = request.extensions.get(EXTENSION)
         if isinstance(given, CallOptions):
             given = given.whole
-        if isinstance(given, WholeTimeout):
-            deadline = NEVER if given.seconds is None else self._mesh.clock() + given.seconds
+        whole = given if isinstance(given, WholeTimeout) else self._whole
+        options = CallOptions(stream, whole.deadline(self._mesh.clock()), whole)
         # A copy, because a request built once may be sent many times and by several threads.
-        request.extensions = {
-            **request.extensions,
-            EXTENSION: CallOptions(stream, deadline, given if isinstance(given, WholeTimeout) else None),
-        }
+        request.extensions = {**request.extensions, EXTENSION: options}
+        auth = arguments.get("auth", _NOT_GIVEN)
+        if auth is _NOT_GIVEN:
+            auth = self.auth  # type: ignore[attr-defined]
+        if auth is not None:
+            wrapped = shared(auth, options)
+            if wrapped is not auth:
+                arguments["auth"] = wrapped
 
 
 class Client(_ClientMixin, httpx.Client):
@@ -130,31 +138,29 @@ class Client(_ClientMixin, httpx.Client):
         timeout: Any = _NOT_GIVEN,
         **httpx_arguments: Any,
     ) -> None:
-        arguments = self._prepare(target, mesh, discovery, policy, policy_server, timeout, httpx_arguments)
-        settings = self._settings(arguments)
+        self._mesh, self._own = borrowed(mesh, discovery, policy, policy_server, target)
+        try:
+            super().__init__(**self._prepare(target, discovery, timeout, httpx_arguments))
+        except BaseException:
+            self._mesh.returned(self._own)
+            raise
 
-        def meshed(foreign: httpx.BaseTransport | None, balanced: bool) -> MeshTransport:
-            runtime = self._mesh if balanced else self._mesh.unbalanced()
-            return MeshTransport(runtime, Wires(runtime, settings, foreign))
+    def _meshed(
+        self, settings: WireSettings, foreign: Callable[[], httpx.BaseTransport] | None, balanced: bool
+    ) -> MeshTransport:
+        runtime = self._mesh if balanced else self._mesh.unbalanced()
+        return MeshTransport(runtime, Wires(runtime, settings, foreign))
 
-        mounts = dict(arguments.pop("mounts", None) or {})
-        proxy = arguments.pop("proxy", None)
-        if proxy is not None:
-            mounts.setdefault("all://", httpx.HTTPTransport(proxy=proxy, **_transport_arguments(arguments)))
-        arguments["mounts"] = {
-            pattern: None if one is None else meshed(one, False) for pattern, one in mounts.items()
-        }
-        foreign = arguments.pop("transport", None)
-        arguments["transport"] = meshed(foreign, foreign is None or discovery is not None)
-        super().__init__(**arguments)
+    def _proxied(self, proxy: Any, wire: dict[str, Any]) -> httpx.HTTPTransport:
+        return httpx.HTTPTransport(proxy=proxy, **wire)
 
     def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """As httpx's."""
-        self._opened(request, stream)
+        self._opened(request, stream, arguments)
         return super().send(request, stream=stream, **arguments)
 
     def close(self) -> None:
-        """As httpx's; a private mesh closes too."""
+        """As httpx's; a private mesh closes too. Calls under way finish, new ones raise RuntimeError."""
         super().close()
         self._mesh.returned(self._own)
 
@@ -177,33 +183,29 @@ class AsyncClient(_ClientMixin, httpx.AsyncClient):
         timeout: Any = _NOT_GIVEN,
         **httpx_arguments: Any,
     ) -> None:
-        arguments = self._prepare(target, mesh, discovery, policy, policy_server, timeout, httpx_arguments)
-        settings = self._settings(arguments)
+        self._mesh, self._own = borrowed(mesh, discovery, policy, policy_server, target)
+        try:
+            super().__init__(**self._prepare(target, discovery, timeout, httpx_arguments))
+        except BaseException:
+            self._mesh.returned(self._own)
+            raise
 
-        def meshed(foreign: httpx.AsyncBaseTransport | None, balanced: bool) -> AsyncMeshTransport:
-            runtime = self._mesh if balanced else self._mesh.unbalanced()
-            return AsyncMeshTransport(runtime, AsyncWires(runtime, settings, foreign))
+    def _meshed(
+        self, settings: WireSettings, foreign: Callable[[], httpx.AsyncBaseTransport] | None, balanced: bool
+    ) -> AsyncMeshTransport:
+        runtime = self._mesh if balanced else self._mesh.unbalanced()
+        return AsyncMeshTransport(runtime, AsyncWires(runtime, settings, foreign))
 
-        mounts = dict(arguments.pop("mounts", None) or {})
-        proxy = arguments.pop("proxy", None)
-        if proxy is not None:
-            mounts.setdefault(
-                "all://", httpx.AsyncHTTPTransport(proxy=proxy, **_transport_arguments(arguments))
-            )
-        arguments["mounts"] = {
-            pattern: None if one is None else meshed(one, False) for pattern, one in mounts.items()
-        }
-        foreign = arguments.pop("transport", None)
-        arguments["transport"] = meshed(foreign, foreign is None or discovery is not None)
-        super().__init__(**arguments)
+    def _proxied(self, proxy: Any, wire: dict[str, Any]) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(proxy=proxy, **wire)
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         """As httpx's."""
-        self._opened(request, stream)
+        self._opened(request, stream, arguments)
         return await super().send(request, stream=stream, **arguments)
 
     async def aclose(self) -> None:
-        """As httpx's; a private mesh closes too."""
+        """As httpx's; a private mesh closes too. Calls under way finish, new ones raise RuntimeError."""
         await super().aclose()
         self._mesh.returned(self._own)
 
@@ -212,6 +214,11 @@ class AsyncClient(_ClientMixin, httpx.AsyncClient):
         self._mesh.returned(self._own)
 
 
-def _transport_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that httpx's own transports share with its clients."""
-    return {name: arguments[name] for name in _WIRE_ARGUMENTS if name in arguments}
+def _given(transport: Any) -> Callable[[], Any]:
+    """The user's own transport, also in the child of a fork, where it is theirs to look after."""
+    if isinstance(transport, _OURS):
+        raise ConfigError(
+            "transport= is a meshlib transport already: a call would run through two engines; leave it out, "
+            "or give it to httpx.Client"
+        )
+    return lambda: transport

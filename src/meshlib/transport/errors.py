@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -57,11 +56,16 @@ class AttemptsExhaustedError(_WithRequest, errors.AttemptsExhaustedError, httpx.
         return _rebuild, (last, self.message, self.facts())
 
 
-@lru_cache(maxsize=64)
+_exhausted: dict[type[BaseException], type[AttemptsExhaustedError]] = {}
+
+
 def _exhausted_class(last: type[httpx.TransportError]) -> type[AttemptsExhaustedError]:
     # `except httpx.ReadTimeout` around a call must go on working when the call was tried more than once.
-    namespace = {"last_class": last, "__doc__": AttemptsExhaustedError.__doc__, "__module__": __name__}
-    return type("AttemptsExhaustedError", (AttemptsExhaustedError, last), namespace)
+    found = _exhausted.get(last)
+    if found is None:
+        namespace = {"last_class": last, "__doc__": AttemptsExhaustedError.__doc__, "__module__": __name__}
+        found = _exhausted[last] = type("AttemptsExhaustedError", (AttemptsExhaustedError, last), namespace)
+    return found
 
 
 def exhausted(last: type[BaseException] | None, message: str, **facts: Any) -> AttemptsExhaustedError:

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["EXTENSION", "CallOptions", "WholeTimeout", "whole_timeout"]
+import httpx
+
+from meshlib.core.deadline import NEVER
+
+__all__ = ["EXTENSION", "POLICYS", "CallOptions", "WholeTimeout", "whole_timeout"]
 
 EXTENSION = "meshlib"
-POLICY = 0.0
-"""A deadline of 0 means: the policy's."""
 
 
 class WholeTimeout:
-    """`timeout=2.0` as given for one request: seconds for the whole call, None for no deadline."""
+    """`timeout=2.0` as given to a client or for one request: `seconds` for the whole call."""
 
     __slots__ = ("seconds",)
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+
+    def deadline(self, now: float) -> float:
+        """Absolute: `inf` for none, 0 for the policy's."""
+        return 0.0 if self is POLICYS else now + self.seconds
+
+
+POLICYS = WholeTimeout(0.0)
+"""Nothing was said about the whole call: its time is the policy's."""
+_NONE = WholeTimeout(NEVER)
 
 
 class CallOptions:
@@ -30,19 +41,24 @@ class CallOptions:
 
     __slots__ = ("begun", "deadline", "stream", "whole")
 
-    def __init__(self, stream: bool, deadline: float = POLICY, whole: WholeTimeout | None = None) -> None:
+    def __init__(self, stream: bool, deadline: float, whole: WholeTimeout) -> None:
         self.stream = stream
         self.deadline = deadline
         self.whole = whole
         self.begun = False
 
 
-def whole_timeout(timeout: Any) -> WholeTimeout | None:
-    """A number or None is the whole call's; `httpx.Timeout`, tuples and "not given" keep httpx's meaning."""
+def whole_timeout(timeout: Any) -> WholeTimeout:
+    """A number or None is the whole call's; with `httpx.Timeout`, tuples and "not given" that is the policy's matter.
+
+    Raises TypeError for anything else, ValueError for a number that is no time.
+    """
     if timeout is None:
-        return WholeTimeout(None)
-    if isinstance(timeout, int | float) and not isinstance(timeout, bool):
-        if not timeout >= 0:
-            raise ValueError(f"timeout must be a number of seconds from 0 up, got {timeout!r}")
-        return WholeTimeout(float(timeout))
-    return None
+        return _NONE
+    if isinstance(timeout, httpx.Timeout | tuple) or timeout is httpx.USE_CLIENT_DEFAULT:
+        return POLICYS
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout takes seconds, None or httpx.Timeout, got {type(timeout).__name__}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be a number of seconds from 0 up, got {timeout!r}")
+    return WholeTimeout(float(timeout))

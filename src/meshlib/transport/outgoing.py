@@ -49,7 +49,11 @@ def outgoing(
         target=url.raw_path,
     )
     made = httpcore.Request(
-        request.method, target, headers=with_headers(attempt, request), content=request.stream, extensions=extensions
+        request.method,
+        target,
+        headers=with_headers(attempt, request),
+        content=request.stream,
+        extensions=extensions,
     )
     return made, (reads, writes)
 

@@ -38,7 +38,9 @@ class PoolOptions:
         self.ssl_context = ssl_context
         self.proxy = proxy
 
-    def pool(self, context: ssl.SSLContext | None, backend: httpcore.NetworkBackend) -> httpcore.ConnectionPool:
+    def pool(
+        self, context: ssl.SSLContext | None, backend: httpcore.NetworkBackend
+    ) -> httpcore.ConnectionPool:
         """A pool for threads."""
         arguments = self._arguments(context, backend)
         if self.proxy is None:
@@ -78,7 +80,9 @@ class PoolOptions:
         url = proxy.url
         found: dict[str, Any] = {
             "proxy_auth": proxy.raw_auth,
-            "proxy_url": httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            "proxy_url": httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
         }
         if not self._socks():
             found["proxy_headers"] = proxy.headers.raw

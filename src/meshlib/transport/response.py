@@ -64,7 +64,8 @@ class MeshResponse(httpx.Response):
         try:
             return super().raise_for_status()
         except httpx.HTTPStatusError as error:
-            trail = self.extensions["meshlib"]["attempts"]
+            # A response that was pickled has lost its extensions, as httpx's do.
+            trail = self.extensions.get("meshlib", {}).get("attempts", ())
             if len(trail) > 1:
                 told = "; ".join(str(facts) for facts in trail)
                 message = f"{error}\nAfter {len(trail)} attempts: {told}"

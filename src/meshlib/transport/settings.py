@@ -18,8 +18,10 @@ __all__ = ["WireSettings"]
 
 
 class WireSettings:
-    """`verify`, `cert`, `trust_env`, `http1`, `http2`, `limits` as httpx's clients take them. Clients whose settings are equal share
-    connections; SSL contexts are equal only to themselves."""
+    """`verify`, `cert`, `trust_env`, `http1`, `http2`, `limits` as httpx's clients take them.
+
+    Clients whose settings are equal share connections; an SSL context is equal only to itself.
+    """
 
     __slots__ = ("cert", "http1", "http2", "key", "limits", "trust_env", "verify")
 

@@ -38,7 +38,8 @@ class MeshTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Run the request through discovery, balancing and resilience."""
         runtime = self._runtime
-        plan = runtime.plan(HTTPX, request)
+        options = request.extensions.get(EXTENSION)
+        plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
         flags, deadline = _admission(request, plan, self._clock())
         timeouts = request.extensions.get("timeout", {})
         wire: Wire = self._wires.of(plan)
@@ -49,6 +50,10 @@ class MeshTransport(httpx.BaseTransport):
 
         response: httpx.Response = drive(plan, request, send, self._clock, flags, deadline)
         return response
+
+    def __enter__(self) -> MeshTransport:
+        self._wires.enter()
+        return self
 
     def close(self) -> None:
         """Let go of the connections; shared ones close with their last user."""
@@ -65,11 +70,12 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Run the request through discovery, balancing and resilience."""
-        runtime = self._runtime
-        plan = runtime.plan(HTTPX, request)
+        runtime, loop = self._runtime, _running_loop()
+        options = request.extensions.get(EXTENSION)
+        plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
         flags, deadline = _admission(request, plan, self._clock())
         timeouts = request.extensions.get("timeout", {})
-        wire: AsyncWire = self._wires.of(plan, _running_loop())
+        wire: AsyncWire = self._wires.of(plan, loop)
         whole = bool(flags & BUFFERED)
 
         async def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
@@ -77,6 +83,10 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
 
         response: httpx.Response = await adrive(plan, request, send, self._clock, flags, deadline)
         return response
+
+    async def __aenter__(self) -> AsyncMeshTransport:
+        await self._wires.enter()
+        return self
 
     async def aclose(self) -> None:
         """Let go of the connections; shared ones close with their last user."""
@@ -109,5 +119,5 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError(
-            "meshlib's AsyncClient needs asyncio: under trio, run it with an asyncio event loop, or use Client in a thread"
+            "meshlib's AsyncClient needs a running asyncio event loop; under trio use meshlib's Client in a thread"
         ) from None

@@ -107,12 +107,9 @@ class AsyncForeignWire:
 
 def addressed(attempt: Attempt, request: httpx.Request, timeouts: Timeouts, now: float) -> httpx.Request:
     """The request as the wire gets it: the node's address, every timeout clamped to the attempt's, listeners' headers."""
-    left = max(0.001, attempt.until - now)
-    bounded = left != NEVER
-    clamped = {
-        kind: min(left, left if timeouts.get(kind) is None else timeouts[kind] or 0.0) if bounded else timeouts.get(kind)
-        for kind in ("connect", "read", "write", "pool")
-    }
+    left, most = max(0.001, attempt.until - now), attempt.call.plan.connect_timeout
+    clamped = {kind: _sooner(timeouts.get(kind), left) for kind in ("read", "write", "pool")}
+    clamped["connect"] = _sooner(timeouts.get("connect"), min(left, most))
     extensions = {**request.extensions, "timeout": clamped}
     url, endpoint = request.url, attempt.node.endpoint
     standard = DEFAULT_PORTS.get(url.raw_scheme)
@@ -121,8 +118,18 @@ def addressed(attempt: Attempt, request: httpx.Request, timeouts: Timeouts, now:
         extensions.setdefault("sni_hostname", url.raw_host.decode("ascii").rstrip("."))
         url = url.copy_with(host=endpoint.host, port=port)
     return httpx.Request(
-        request.method, url, headers=with_headers(attempt, request), stream=request.stream, extensions=extensions
+        request.method,
+        url,
+        headers=with_headers(attempt, request),
+        stream=request.stream,
+        extensions=extensions,
     )
+
+
+def _sooner(own: float | None, left: float) -> float | None:
+    if left == NEVER:
+        return own
+    return left if own is None else min(own, left)
 
 
 def _unchanged(error: BaseException, request: httpx.Request) -> BaseException:

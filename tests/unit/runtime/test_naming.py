@@ -20,7 +20,9 @@ def test_a_mesh_name_is_balanced_through_dns(host):
     assert source_of(service_key(f"http://{host}:8080"), mesh) == parse(f"dns://{host}:8080")
 
 
-@pytest.mark.parametrize("host", ["api.example.com", "127.0.0.1", "[::1]", "svc.example.com", "notinternal"[:3] + ".x"])
+@pytest.mark.parametrize(
+    "host", ["api.example.com", "127.0.0.1", "[::1]", "svc.example.com", "notinternal"[:3] + ".x"]
+)
 def test_any_other_host_passes_through(host):
     """Public names and IP literals keep proxy, SNI and CDN: no source."""
     assert source_of(service_key(f"http://{host}"), AUTO) is None

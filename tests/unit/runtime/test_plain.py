@@ -40,7 +40,11 @@ def test_classes_share_a_family():
 def test_a_request_names_its_service():
     """`host:port` is a key of its own; the request is shown as the service."""
     request = PlainRequest("Cache:6379")
-    assert (request.service, request.origin, repr(request)) == ("cache:6379", ("http", "cache", 6379), "cache:6379")
+    assert (request.service, request.origin, repr(request)) == (
+        "cache:6379",
+        ("http", "cache", 6379),
+        "cache:6379",
+    )
     assert FAMILY.origin(request) == request.origin
     assert FAMILY.facts(request) == ("", "/", {})
     assert FAMILY.describe(request) == "a call to cache:6379"

@@ -198,7 +198,12 @@ def test_routes_choose_the_plan_and_the_subset():
             "discovery": "static://10.0.0.1:80",
             "subsets": {"v2": {"labels": {"version": "v2"}}},
             "routes": [
-                {"name": "all", "match": {"path_prefix": "/"}, "timeout": 0.5, "split": [{"subset": "v2", "weight": 1}]}
+                {
+                    "name": "all",
+                    "match": {"path_prefix": "/"},
+                    "timeout": 0.5,
+                    "split": [{"subset": "v2", "weight": 1}],
+                }
             ],
         }
     }

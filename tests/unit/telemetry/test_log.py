@@ -68,7 +68,7 @@ LINES = [
     (
         event("discovery", problem="dns://orders: no answer"),
         "WARNING",
-        "orders: discovery: dns://orders: no answer; the last known endpoints stay in use",
+        "orders: discovery: dns://orders: no answer; endpoints known before stay in use",
     ),
     (
         event("policy", "", error="mesh.toml: unknown key 'x'", source="file:///mesh.toml"),
