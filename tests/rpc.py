@@ -7,12 +7,18 @@ engine does not either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 from meshlib import errors
+from meshlib.balancing import BALANCERS
+from meshlib.core.deadline import NEVER
+from meshlib.core.endpoint import Endpoint
 from meshlib.core.outcome import OK, Kind, Outcome
-from meshlib.engine import Attempt
+from meshlib.core.snapshot import EndpointSet
+from meshlib.engine import Attempt, CallPlan, Cluster
+from meshlib.resilience.retry import RetryOptions, RetryPolicy
 
 RETRIED = ("unsent", "reset", "timeout", "throttled", "UNAVAILABLE")
 
@@ -242,3 +248,37 @@ class Servers:
 def _messages(answer: list[Any]) -> bool:
     """Whether a list is one streamed answer, and not a script of answers."""
     return all(isinstance(message, str | BrokenError) for message in answer) and isinstance(answer[0], str)
+
+
+def endpoints(*hosts: str | Endpoint, source: str = "static") -> EndpointSet:
+    """A set of hosts, port 1 each."""
+    found = [host if isinstance(host, Endpoint) else Endpoint(host=host, port=1) for host in hosts]
+    return EndpointSet(found, source=source)
+
+
+def publish(cluster: Cluster, *hosts: str | Endpoint, now: float = 1000.0) -> None:
+    """Apply a set at once."""
+    for _ in cluster.apply(endpoints(*hosts), now):
+        pass
+
+
+def plan_of(*hosts: str | Endpoint, balancer: str = "round_robin", seed: int = 1, **parts: Any) -> CallPlan:
+    """A plan over these hosts; none means that discovery has not answered yet. `parts` are CallPlan's own."""
+    random = Random(seed).random
+    kind = BALANCERS.get(balancer)
+    given = {name: parts.pop(name) for name in ("detector", "hints", "dropped") if name in parts}
+    cluster = Cluster("orders", kind(kind.options()), random, **given)
+    if hosts:
+        publish(cluster, *hosts)
+    parts.setdefault("retry", RetryPolicy(RetryOptions(on=RETRIED)))
+    parts.setdefault("max_attempts", 3)
+    parts.setdefault("timeout", 10.0)
+    return CallPlan("orders", cluster, RPC, random, **parts)
+
+
+def idle(plan: CallPlan) -> bool:
+    """Whether nothing is held: no attempt in flight, no slot taken."""
+    cluster = plan.cluster
+    nodes = [*cluster.nodes.values(), *cluster.departed.values()]
+    quiet = all(node.in_flight == 0 and not node.waiting and node.oldest == NEVER for node in nodes)
+    return quiet and (plan.limiter is None or (plan.limiter.used == 0 and plan.limiter.queued == 0))

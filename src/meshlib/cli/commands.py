@@ -11,5 +11,5 @@ COMMANDS: Mapping[str, str] = {
     "resolve": "meshlib.cli.resolve",
     "call": "meshlib.cli.call",
     "explain": "meshlib.cli.explain",
-    "doctor": "meshlib.cli.doctor",
+    "doctor": "meshlib.cli.doctor.command",
 }

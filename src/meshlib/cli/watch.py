@@ -50,6 +50,7 @@ class Watch:
         self._world = World(background())
         self._io = _Listening(self._world.scope(target.service), self)
         self._next: float | None = None
+        self._round = True  # the next answer begins a new look
         self._heard = Event()
         self._handle: Any = None
 
@@ -80,12 +81,15 @@ class Watch:
     def slept(self, seconds: float) -> None:
         """The resolver sleeps until then."""
         self._next = self._world.now() + seconds
+        self._round = True
         if self.latest is not None:
             self._heard.set()  # published, and gone to sleep: everything about this set is known
 
     def heard(self, answer: Answer) -> Answer:
         """A name server's answer."""
-        self.ttl = answer.ttl if self.ttl is None else min(self.ttl, answer.ttl)
+        known = None if self._round else self.ttl
+        self._round = False
+        self.ttl = answer.ttl if known is None else min(known, answer.ttl)
         self.answered_by = answer.source
         return answer
 
@@ -112,7 +116,6 @@ class _Listening:
 
     async def sleep(self, seconds: float) -> None:
         if seconds >= 0.05:  # shorter ones are pauses of sliced work
-            self._watch.ttl = None if self._watch.ttl == float("inf") else self._watch.ttl
             self._watch.slept(seconds)
         await self._scope.sleep(seconds)
 
