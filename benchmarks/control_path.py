@@ -3,7 +3,7 @@
 Bars: the set applies in 150 ms, a change of one endpoint in it in 20 ms, and a loop's echo p99 stays at most 2 ms meanwhile.
 1,000 clients of one mesh share one background thread.
 
-    python benchmarks/control_path.py
+    python -m benchmarks.control_path
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import threading
 import time
 
-from benchmarks.report import Row, machine, median_spread, percentile, table
+from benchmarks.report import Row, median_spread, percentile, table
 from meshlib import Client, Mesh
 from meshlib.core.endpoint import Endpoint
 from meshlib.core.snapshot import EndpointSet
@@ -124,5 +124,4 @@ def measure(count: int = ROUNDS) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(machine())
     print(table("Control path", measure()))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.report import Row, machine, median_spread, table
+from benchmarks.report import Row, median_spread, table
 
 ROUNDS = 15
 
@@ -43,5 +43,4 @@ def measure(rounds: int = ROUNDS) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print(machine())
     print(table("Import time over the interpreter", measure()))

@@ -57,11 +57,14 @@ class RedisServer:
 def ping(mesh: Mesh) -> int:
     """One command, on whichever server is well; its port."""
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     for attempt in mesh.attempts("cache", on=(redis.ConnectionError, redis.TimeoutError)):
         with (
             attempt as node,
-            redis.Redis(node.host, node.port, socket_timeout=0.5, protocol=2) as client,
+            # The client's own retries would stay with the node that failed: the mesh's go to another one.
+            redis.Redis(node.host, node.port, socket_timeout=0.5, retry=Retry(NoBackoff(), 0)) as client,
         ):
             client.ping()
             return node.port
@@ -70,13 +73,14 @@ def ping(mesh: Mesh) -> int:
 
 async def ping_async(mesh: Mesh) -> int:
     """The same on asyncio. An attempt that outlives its share of the deadline is cancelled."""
-    import redis
     import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
     async for attempt in mesh.attempts("cache", on=(redis.ConnectionError, redis.TimeoutError)):
         async with (
             attempt as node,
-            redis.asyncio.Redis(host=node.host, port=node.port, protocol=2) as client,
+            redis.asyncio.Redis(host=node.host, port=node.port, retry=Retry(NoBackoff(), 0)) as client,
         ):
             await client.ping()
             return node.port

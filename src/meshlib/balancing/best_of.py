@@ -16,6 +16,8 @@ from meshlib.balancing.weights import Draw, live, uneven
 
 __all__ = ["best_of"]
 
+_OUT = float("inf")
+
 
 def best_of(nodes: Sequence[Picked], random: Random, cost: Cost, choices: int) -> Picker:
     """The cheapest of `choices` draws; of two while there are no more nodes than that, so that it stays a choice."""
@@ -67,15 +69,16 @@ class _Weighted:
     def pick(self, call: PickingCall) -> Picked:
         now, cost = call.now, self._cost
         best: Picked | None = None
-        lowest = _OUT
+        lowest, heft = _OUT, 1.0
         for _ in self._choices:
             node = self._draw.one()
-            # Drawn by weight already; the cost is divided by it too, or a light node would look idle beside a heavy one.
-            price = cost(node, now) / node.endpoint.weight if node.usable(now) else _OUT
-            if best is None or price < lowest:
-                best, lowest = node, price
+            if best is None:
+                best = node
+            if node.usable(now):
+                # Drawn by weight already; the cost is divided by it too, or a light node would look idle beside a heavy
+                # one. Crosswise, because a weight may have become 0 since this picker was built.
+                price, weight = cost(node, now), node.endpoint.weight
+                if price * heft < lowest * weight:
+                    best, lowest, heft = node, price, weight
         assert best is not None
         return best
-
-
-_OUT = float("inf")

@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshlib.cli.options import add_mesh, add_request, headers_of, mesh_of, seconds
+from meshlib.cli.options import add_mesh, add_request, headers_of, mesh_of, seconds, url_of
 from meshlib.errors import ConfigError
 
 if TYPE_CHECKING:
     import httpx
-
-    from meshlib.mesh import Mesh
 
 __all__ = ["add", "run"]
 
@@ -27,10 +25,14 @@ def add(commands: Any) -> None:
         "as the mesh counts it (below 500, not 429), 1 otherwise.",
     )
     add_request(parser)
-    parser.add_argument("-d", "--data", metavar="TEXT", help="the body; @FILE reads it from a file, @- from standard input")
+    parser.add_argument(
+        "-d", "--data", metavar="TEXT", help="the body; @FILE reads it from a file, @- from standard input"
+    )
     add_mesh(parser)
     parser.add_argument("--timeout", type=seconds, help="seconds for the whole call, retries included")
-    parser.add_argument("-v", "--verbose", action="store_true", help="the attempts and decisions, on standard error")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="the attempts and decisions, on standard error"
+    )
     parser.set_defaults(run=run)
 
 
@@ -38,21 +40,23 @@ def run(options: argparse.Namespace) -> int:
     """0: success; 1: a failing response, or none."""
     import httpx
 
+    url = url_of(options.url)
     headers = headers_of(options.header)
     content = None if options.data is None else _content(options.data)
     method = options.method or ("GET" if content is None else "POST")
     arguments = {} if options.timeout is None else {"timeout": options.timeout}
-    with mesh_of(options, options.url) as mesh, mesh.client(**arguments) as client:
+    with mesh_of(options, url) as mesh, mesh.client(**arguments) as client:
         try:
-            response = client.request(method, options.url, headers=headers, content=content)
+            response = client.request(method, url, headers=headers, content=content)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             _say(f"meshlib: {error}")
             if options.verbose:
-                _tell(mesh, options.url, method, dict(headers))
+                _say(mesh.explain(url, method, "/", dict(headers)).brief)
             return 1
         if options.verbose:
             _answered(response)
-            _tell(mesh, options.url, method, dict(headers))
+            # The decisions, as the call has left them.
+            _say(f"{mesh.explain(url, method, '/', dict(headers)).brief}\n")
     sys.stdout.buffer.write(response.content)
     if sys.stdout.isatty() and not response.content.endswith(b"\n"):
         sys.stdout.write("\n")
@@ -80,11 +84,6 @@ def _answered(response: httpx.Response) -> None:
         shown = "..." if name in ("set-cookie", "www-authenticate", "authorization") else value
         _say(f"{name}: {shown}")
     _say("")
-
-
-def _tell(mesh: Mesh, url: str, method: str, headers: dict[str, str]) -> None:
-    """Why it went as it did: the state that the call has left behind."""
-    _say(f"{mesh.explain(url, method, '/', headers)}\n")
 
 
 def _say(text: str) -> None:

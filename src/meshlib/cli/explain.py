@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from meshlib.cli.options import add_mesh, add_request, headers_of, known_endpoints, mesh_of, seconds
+from meshlib.cli.options import add_mesh, add_request, headers_of, known_endpoints, mesh_of, seconds, url_of
 
 __all__ = ["add", "run"]
 
@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
     add_request(parser)
     add_mesh(parser)
     parser.add_argument("--offline", action="store_true", help="do not ask discovery")
-    parser.add_argument("--wait", type=seconds, default=3.0, help="how long discovery may take (default: 3 s)")
+    parser.add_argument(
+        "--wait", type=seconds, default=3.0, help="how long discovery may take (default: 3 s)"
+    )
     parser.add_argument("--json", action="store_true", help="the facts as JSON")
     parser.set_defaults(run=run)
 
@@ -31,15 +33,16 @@ def run(options: argparse.Namespace) -> int:
     from meshlib.core.uri import service_key
     from meshlib.errors import ConfigError
 
+    url = url_of(options.url)
     headers = dict(headers_of(options.header))
-    name = service_key(options.url)
-    with mesh_of(options, options.url, telemetry=False) as mesh:
+    name = service_key(url)
+    with mesh_of(options, url, telemetry=False) as mesh:
         if not options.offline:
             try:
                 known_endpoints(mesh.runtime.service(name), options.wait)
             except ConfigError:
                 # Refused, or a source that nobody knows: the explanation says so, or raises the same.
-                mesh.explain(options.url)
-        explanation = mesh.explain(options.url, options.method or "GET", "/", headers)
+                mesh.explain(url)
+        explanation = mesh.explain(url, options.method or "GET", "/", headers)
     print(json.dumps(explanation.facts, indent=2) if options.json else explanation)
     return 1 if explanation.facts["service"]["treatment"] == "refused" else 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meshlib.mesh import Mesh
     from meshlib.runtime.service import Service
 
-__all__ = ["add_mesh", "add_request", "headers_of", "known_endpoints", "mesh_of", "seconds"]
+__all__ = ["add_mesh", "add_request", "headers_of", "known_endpoints", "mesh_of", "seconds", "url_of"]
 
 
 def add_mesh(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +24,18 @@ def add_mesh(parser: argparse.ArgumentParser) -> None:
 
 def add_request(parser: argparse.ArgumentParser) -> None:
     """What describes a request."""
-    parser.add_argument("url", metavar="URL", help="such as http://orders/v1/orders/42, where orders is the service")
+    parser.add_argument(
+        "url", metavar="URL", help="such as http://orders/v1/orders/42, where orders is the service"
+    )
     parser.add_argument("-X", "--method", help="GET, or POST when there is data")
     parser.add_argument(
         "-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated"
     )
+
+
+def url_of(text: str) -> str:
+    """`orders/v1` is short for `http://orders/v1`."""
+    return text if "://" in text else f"http://{text}"
 
 
 def mesh_of(options: argparse.Namespace, target: str = "", **arguments: object) -> Mesh:

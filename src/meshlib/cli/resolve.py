@@ -27,10 +27,14 @@ def add(commands: Any) -> None:
         "static://10.0.0.1:8080) or a service's name stands for.",
     )
     parser.add_argument("uri", metavar="URI", help="a discovery URI, or a service's name or URL")
-    parser.add_argument("--config", metavar="FILE", help="a meshlib document, for services' names (default: MESHLIB_CONFIG)")
+    parser.add_argument(
+        "--config", metavar="FILE", help="a meshlib document, for services' names (default: MESHLIB_CONFIG)"
+    )
     parser.add_argument("--watch", action="store_true", help="go on and print every change")
     parser.add_argument("--json", action="store_true", help="one JSON document a set")
-    parser.add_argument("--timeout", type=seconds, default=5.0, help="how long an answer may take (default: 5 s)")
+    parser.add_argument(
+        "--timeout", type=seconds, default=5.0, help="how long an answer may take (default: 5 s)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -40,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
 
     target = target_of(options.uri, options.config)
     if target is None:
-        print(f"{options.uri} is no service of the mesh: it is called by name, and resolved when a connection is made")
+        print(
+            f"{options.uri} is no service of the mesh: it is called by name, and resolved when a connection is made"
+        )
         return 0
     with Watch(target) as watch:
         found = watch.first(options.timeout)

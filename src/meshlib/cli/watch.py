@@ -15,7 +15,10 @@ from meshlib.world.io import Scope, World
 
 __all__ = ["Watch", "target_of"]
 
-_NO_SERVICE = ("http", "https")
+_NO_SOURCE = ("http", "https")
+# After the first set: a resolver that polls goes to sleep at once and so says when it will look again; one that streams
+# never does.
+_GRACE = 0.05
 
 
 def target_of(text: str, config: str | None) -> Target | None:
@@ -24,7 +27,7 @@ def target_of(text: str, config: str | None) -> Target | None:
     ConfigError for what is neither.
     """
     scheme, written, _ = text.partition("://")
-    if written and scheme.lower() not in _NO_SERVICE:
+    if written and scheme.lower() not in _NO_SOURCE:
         uri = parse(text)
         RESOLVERS.get(uri.scheme)
         return Target(uri=uri)
@@ -51,12 +54,14 @@ class Watch:
         self._io = _Listening(self._world.scope(target.service), self)
         self._next: float | None = None
         self._round = True  # the next answer begins a new look
-        self._heard = Event()
+        self._came = Event()
+        self._asleep = Event()
         self._handle: Any = None
 
     def __enter__(self) -> Watch:
         self._handle = self._world.background.spawn(
-            lambda: run(self._resolver, self._target, self._io, self._publish, self._report), name="meshlib-resolve"
+            lambda: run(self._resolver, self._target, self._io, self._publish, self._report),
+            name="meshlib-resolve",
         )
         return self
 
@@ -66,7 +71,8 @@ class Watch:
 
     def first(self, timeout: float) -> EndpointSet | None:
         """The first set; None when a problem was met before, or nothing came in time."""
-        self._heard.wait(timeout)
+        if self._came.wait(timeout) and self.latest is not None:
+            self._asleep.wait(_GRACE)
         return self.latest
 
     def age(self, found: EndpointSet) -> float:
@@ -83,7 +89,7 @@ class Watch:
         self._next = self._world.now() + seconds
         self._round = True
         if self.latest is not None:
-            self._heard.set()  # published, and gone to sleep: everything about this set is known
+            self._asleep.set()
 
     def heard(self, answer: Answer) -> Answer:
         """A name server's answer."""
@@ -95,13 +101,12 @@ class Watch:
 
     def _publish(self, found: EndpointSet) -> None:
         self.latest = found
-        if self._target.uri.scheme == "static":
-            self._heard.set()  # never sleeps: the set cannot change
+        self._came.set()
 
     def _report(self, problem: str) -> None:
         self.problem = problem
         if problem:
-            self._heard.set()
+            self._came.set()
 
 
 class _Listening:
@@ -119,7 +124,9 @@ class _Listening:
             self._watch.slept(seconds)
         await self._scope.sleep(seconds)
 
-    async def addresses(self, name: str, *, family: Family = "auto", servers: Sequence[Server] = ()) -> Answer:
+    async def addresses(
+        self, name: str, *, family: Family = "auto", servers: Sequence[Server] = ()
+    ) -> Answer:
         return self._watch.heard(await self._scope.addresses(name, family=family, servers=servers))
 
     async def services(self, name: str, *, servers: Sequence[Server] = ()) -> Answer:

@@ -198,7 +198,6 @@ def _retries(policy: ServicePolicy, method: str, headers: Mapping[str, str]) -> 
 def _unwatched(name: ServiceName, source: URI | None, policy: ServicePolicy) -> dict[str, Any]:
     """What `state()` would say of a service at its first call, as far as it is known without asking anybody."""
     addresses: list[str] = []
-    labels_known = not policy.subsets
     if source is None:
         addresses = [f"{name.host}:{name.port or _PORTS.get(name.scheme, 0)}"]
     elif source.scheme == "static":
@@ -222,8 +221,9 @@ def _unwatched(name: ServiceName, source: URI | None, policy: ServicePolicy) -> 
         else {"balance": retry.budget.floor * retry.budget.window},
         "limit": {"used": 0, "limit": None if limit is None else limit.concurrency, "queued": 0},
         "clusters": {
-            subset: {"balancer": balancer, "nodes": nodes if labels_known or not subset else []}
-            for subset in ("", *policy.subsets)
+            # Addresses that are written down carry no labels.
+            subset: {"balancer": balancer, "nodes": nodes if rule is None or rule.selects({}) else []}
+            for subset, rule in (("", None), *policy.subsets.items())
         },
     }
 

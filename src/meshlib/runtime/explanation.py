@@ -23,6 +23,11 @@ class Explanation:
         self.facts: dict[str, Any] = dict(facts)
 
     def __str__(self) -> str:
+        return "\n".join([*_text(self.facts), *_defaults(self.facts)])
+
+    @property
+    def brief(self) -> str:
+        """The text without the values that nobody set."""
         return "\n".join(_text(self.facts))
 
     def __repr__(self) -> str:
@@ -39,7 +44,7 @@ def _text(facts: Mapping[str, Any]) -> Iterator[str]:
     yield from _row("discovery", _discovery(facts))
     yield from _route(facts)
     for cluster in facts["clusters"]:
-        yield from _cluster(service["key"], cluster, service["called"])
+        yield from _cluster(service["key"], cluster, _listed(facts))
     yield from _row("now", _now(facts))
     retries = facts["retries"]
     yield from _row("retries", f"{retries['attempts'] - 1} at most, {retries['when']}")
@@ -72,13 +77,18 @@ def _route(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_INDENT}{mark:<4}{route['name']}: {route['why']}"
 
 
-def _cluster(service: str, cluster: Mapping[str, Any], called: bool) -> Iterator[str]:
+def _listed(facts: Mapping[str, Any]) -> bool:
+    """Whether an empty cluster is empty, or only unknown yet."""
+    return bool(facts["service"]["called"] or facts["discovery"]["source"].startswith("static:"))
+
+
+def _cluster(service: str, cluster: Mapping[str, Any], listed: bool) -> Iterator[str]:
     name = f"{service}/{cluster['subset']}" if cluster["subset"] else service
     share = "" if cluster["share"] == 1.0 else f", {cluster['share']:.0%} of the calls"
     nodes = cluster["nodes"]
     count = f"{len(nodes)} endpoint{'s' if len(nodes) != 1 else ''}"
     if not nodes:
-        count = "no endpoint" if called else "endpoints not known before the first call"
+        count = "no endpoint" if listed else "endpoints not known before the first call"
     yield from _row("cluster", f"{name}, {cluster['balancer']}{share}: {count}")
     for node in nodes[:_SHOWN]:
         yield f"{_INDENT}{_node(node)}"
@@ -92,7 +102,8 @@ def _node(node: Mapping[str, Any]) -> str:
     if node["cost"] is not None:
         parts.append(f"cost {node['cost'] * 1000:.1f} ms")
     if node["calls"]:
-        parts.append(f"{node['calls']} attempts, {node['failures']} failed, {node['in_flight']} in flight")
+        times = f"{node['calls']} attempt{'s' if node['calls'] != 1 else ''}"
+        parts.append(f"{times}, {node['failures']} failed, {node['in_flight']} in flight")
     if node["zone"]:
         parts.append(f"zone {node['zone']}")
     if node["labels"]:
@@ -112,14 +123,20 @@ def _now(facts: Mapping[str, Any]) -> str:
 
 
 def _policy(policy: Mapping[str, Any]) -> Iterator[str]:
-    """What a layer set comes first, line by line; the defaults follow as one paragraph."""
+    """What a layer set, line by line."""
     chosen = {path: one for path, one in policy.items() if one["from"] != DEFAULT}
     width = max((len(path) + len(_value(one["value"])) for path, one in chosen.items()), default=0) + 3
     for number, (path, one) in enumerate(chosen.items()):
         setting = f"{path} = {_value(one['value'])}"
         yield f"  {'policy' if number == 0 else '':<11}{setting:<{width}}  from {one['from']}"
-    rest = [f"{path} = {_value(one['value'])}" for path, one in policy.items() if one["from"] == DEFAULT]
-    yield from _row("defaults", ", ".join(rest))
+
+
+def _defaults(facts: Mapping[str, Any]) -> Iterator[str]:
+    """The rest, as one paragraph."""
+    policy: Mapping[str, Any] = facts.get("policy", {})
+    rest = [f"{path}={_value(one['value'])}" for path, one in policy.items() if one["from"] == DEFAULT]
+    if rest:
+        yield from _row("defaults", ", ".join(rest))
 
 
 def _value(value: Any) -> str:
@@ -130,5 +147,5 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
-        return f"[{' '.join(map(str, value))}]"
+        return f"[{'|'.join(map(str, value))}]"
     return str(value)

@@ -247,6 +247,15 @@ def test_a_wait_ends_with_its_time() -> None:
     assert isinstance(error, errors.MeshError)
 
 
+def test_a_grant_in_the_instant_of_the_time_out_is_taken_once() -> None:
+    """The turn comes between the timer and what the timer set off: one attempt, one end."""
+    world = World(ready=False)
+    world.call(at_once(200))
+    world.simulation.at(5.0, world.publish)
+    world.simulation.run()
+    assert world.ends == [(5.0, 200)]
+
+
 def test_a_turn_that_is_there_already_is_taken_at_once() -> None:
     """A queued call whose slot comes back before anybody waits for it goes on in the same instant."""
     limiter = Limiter(LimitOptions(concurrency=1, queue=1))

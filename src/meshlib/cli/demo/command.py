@@ -36,7 +36,9 @@ def add(commands: Any) -> None:
         "meshlib lost no idempotent request.",
     )
     parser.add_argument("--seconds", type=_positive, default=20.0, help="length of the run (default: 20)")
-    parser.add_argument("--rate", type=_positive, default=150.0, help="requests a second and side (default: 150)")
+    parser.add_argument(
+        "--rate", type=_positive, default=150.0, help="requests a second and side (default: 150)"
+    )
     parser.add_argument("--seed", type=int, help="makes ports and spacing the same in every run")
     parser.add_argument("--no-tui", action="store_true", help="plain text, as in a pipe")
     parser.set_defaults(run=run)

@@ -23,8 +23,8 @@ def report(load: Load, *, finished: bool) -> Iterator[str]:
     mine, plain = load.meshlib.summary(), load.plain.summary()
     yield "" if finished else "broken off; so far:"
     yield f"{'':<26}{'meshlib':>14}{'plain httpx':>14}"
-    for label, one, other in _lines(mine, plain):
-        yield f"{label:<26}{one:>14}{other:>14}"
+    for label, left, right in _lines(mine, plain):
+        yield f"{label:<26}{left:>14}{right:>14}"
     yield ""
     yield f"{'by phase':<14}{'success':>12}{'p99':>12}{'success':>14}{'p99':>12}   (meshlib, then plain httpx)"
     for phase in PHASES:

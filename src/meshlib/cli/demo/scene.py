@@ -108,7 +108,9 @@ class Scene:
 
     def publish(self) -> None:
         """Write the registry, whole or not at all. A killed replica stays listed, as in a registry that waits for its lease."""
-        endpoints = [{"address": replica.address, "labels": {"name": replica.name}} for replica in self.replicas]
+        endpoints = [
+            {"address": replica.address, "labels": {"name": replica.name}} for replica in self.replicas
+        ]
         draft = self.registry.with_suffix(".new")
         draft.write_text(json.dumps({"endpoints": endpoints}, indent=1), encoding="utf-8")
         os.replace(draft, self.registry)

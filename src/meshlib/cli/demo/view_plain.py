@@ -43,7 +43,9 @@ class PlainView:
     def _line(self) -> str:
         board = self._board
         service = board.service()
-        out = [row.name for row in board.rows(service) if row.node is not None and row.node["state"] != "ready"]
+        out = [
+            row.name for row in board.rows(service) if row.node is not None and row.node["state"] != "ready"
+        ]
         breaker, budget = service.get("breaker"), service.get("budget")
         parts = [
             f"meshlib {_short(board.now(board.load.meshlib))}",

@@ -18,7 +18,7 @@ from meshlib.cli.demo.tally import Tally
 __all__ = ["RichView"]
 
 _NEWS = 9  # lines
-_BARS = 24  # characters of the widest bar
+_BARS = 16  # characters of the widest bar
 _REFRESH = 4  # frames a second
 
 
@@ -42,7 +42,14 @@ class RichView:
         service = self._board.service()
         rows = self._board.rows(service)
         return Group(
-            self._timeline(), Text(), _replicas(rows), Text(), self._sides(), self._protections(service), Text(), self._told()
+            self._timeline(),
+            Text(),
+            _replicas(rows),
+            Text(),
+            self._sides(),
+            self._protections(service),
+            Text(),
+            self._told(),
         )
 
     def _timeline(self) -> Text:
@@ -87,7 +94,9 @@ class RichView:
         retries = sum(sample.tries - 1 for sample in list(self._board.load.meshlib.samples))
         text = Text("\n")
         if breaker is not None:
-            text.append("breaker ", "dim").append(breaker["state"], "green" if breaker["state"] == "closed" else "red")
+            text.append("breaker ", "dim").append(
+                breaker["state"], "green" if breaker["state"] == "closed" else "red"
+            )
         if budget is not None:
             text.append("   retries ", "dim").append(f"{retries:,}").append(", budget left ", "dim")
             text.append(f"{budget['balance']:.0f}")
@@ -110,9 +119,9 @@ def _replicas(rows: list[Row]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for head in ("replica", "is", "meshlib sees"):
         table.add_column(head, no_wrap=True)
-    for head, justify in (("req/s", "right"), ("", "left"), ("latency", "right"), ("failed", "right")):
+    for head, justify in (("meshlib/s", "right"), ("", "left"), ("latency", "right"), ("failed", "right")):
         table.add_column(head, justify=justify, style="cyan", no_wrap=True)  # type: ignore[arg-type]
-    for head, justify in (("httpx req/s", "right"), ("latency", "right"), ("failed", "right")):
+    for head, justify in (("httpx/s", "right"), ("latency", "right"), ("failed", "right")):
         table.add_column(head, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     most = max((row.meshlib.requests for row in rows), default=0) or 1
     for row in rows:

@@ -26,7 +26,9 @@ def check_policy(config: str | None) -> Iterator[Finding]:
 
     for name in sorted(os.environ):
         if name.startswith("MESHLIB_") and name not in _OWN_VARIABLES:
-            yield warn("environment", f"{name} is set, but nobody reads it", f"known are {', '.join(_OWN_VARIABLES)}")
+            yield warn(
+                "environment", f"{name} is set, but nobody reads it", f"known are {', '.join(_OWN_VARIABLES)}"
+            )
     path = config or os.environ.get("MESHLIB_CONFIG")
     if not path:
         yield ok("policy", "no document: defaults (give one with --config or MESHLIB_CONFIG)")
@@ -58,7 +60,9 @@ def check_registries(config: str | None) -> Iterator[Finding]:
     if general:
         sources.setdefault("MESHLIB_DISCOVERY", general)
     if not sources:
-        yield ok("registry", "no source is named: names of a single label and of mesh domains are looked up in DNS")
+        yield ok(
+            "registry", "no source is named: names of a single label and of mesh domains are looked up in DNS"
+        )
         yield from _name_servers()
     for service, uri in sources.items():
         yield _asked(service, uri)
@@ -72,9 +76,14 @@ def _document(path: str) -> Document:
 
 def _sources(document: Document) -> dict[str, str]:
     found = {
-        key: str(table.layer["discovery"]) for key, table in document.services.items() if table.layer.get("discovery")
+        key: str(table.layer["discovery"])
+        for key, table in document.services.items()
+        if table.layer.get("discovery")
     }
-    for name, uri in (("[mesh]", document.mesh.discovery), ("[defaults]", document.defaults.layer.get("discovery"))):
+    for name, uri in (
+        ("[mesh]", document.mesh.discovery),
+        ("[defaults]", document.defaults.layer.get("discovery")),
+    ):
         if uri:
             found[name] = str(uri)
     return found
@@ -101,7 +110,11 @@ def _asked(service: str, text: str) -> Finding:
         problem = watch.problem or f"{uri.text} did not answer within {_PATIENCE:g} s"
         return fail(subject, problem, "calls to it fail with NoEndpointError; `meshlib resolve` shows it too")
     if not found.endpoints:
-        return warn(subject, f"{uri.text} lists no endpoint", "calls to it fail with NoEndpointError until it lists one")
+        return warn(
+            subject,
+            f"{uri.text} lists no endpoint",
+            "calls to it fail with NoEndpointError until it lists one",
+        )
     return ok(subject, f"{uri.text} lists {len(found)} endpoint{'' if len(found) == 1 else 's'}")
 
 
@@ -111,7 +124,11 @@ def _name_servers() -> Iterator[Finding]:
     try:
         found = parse_resolv_conf(Path("/etc/resolv.conf").read_bytes())
     except OSError:
-        yield warn("registry", "/etc/resolv.conf cannot be read", "name servers are then those of the system resolver")
+        yield warn(
+            "registry",
+            "/etc/resolv.conf cannot be read",
+            "name servers are then those of the system resolver",
+        )
         return
     servers = ", ".join(getattr(one, "host", str(one)) for one in found.servers) or "none"
     search = ", ".join(found.search) or "none"

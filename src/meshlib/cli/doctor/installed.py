@@ -13,7 +13,17 @@ from meshlib.cli.doctor.finding import Finding, fail, ok, warn
 
 __all__ = ["check_names", "check_versions"]
 
-_NEEDED = ("httpx", "httpcore", "msgspec", "dnspython", "opentelemetry-sdk", "grpcio", "tenacity", "cryptography", "httptools")
+_NEEDED = (
+    "httpx",
+    "httpcore",
+    "msgspec",
+    "dnspython",
+    "opentelemetry-sdk",
+    "grpcio",
+    "tenacity",
+    "cryptography",
+    "httptools",
+)
 _OPTIONAL = ("rich", "pyyaml", "h2", "uvloop")
 
 
@@ -21,12 +31,18 @@ def check_versions(config: str | None) -> Iterator[Finding]:
     """Python, meshlib and what it depends on."""
     build = "" if getattr(sys, "_is_gil_enabled", lambda: True)() else " without the GIL"
     python = f"{platform.python_implementation()} {platform.python_version()}{build}"
-    yield ok("versions", f"meshlib {meshlib.__version__}, {python} on {platform.system()} {platform.machine()}")
+    yield ok(
+        "versions", f"meshlib {meshlib.__version__}, {python} on {platform.system()} {platform.machine()}"
+    )
     missing = [name for name in _NEEDED if _version(name) is None]
     if missing:
         command = f"pip install {' '.join(missing)}"
-        yield fail("versions", f"not installed: {', '.join(missing)}", f"{command}, or reinstall meshlib-client")
-    present = [f"{name} {_version(name)}" for name in (*_NEEDED[:4], *_OPTIONAL) if _version(name) is not None]
+        yield fail(
+            "versions", f"not installed: {', '.join(missing)}", f"{command}, or reinstall meshlib-client"
+        )
+    present = [
+        f"{name} {_version(name)}" for name in (*_NEEDED[:4], *_OPTIONAL) if _version(name) is not None
+    ]
     yield ok("versions", ", ".join(present))
 
 
@@ -36,12 +52,18 @@ def check_names(config: str | None) -> Iterator[Finding]:
     folder = Path(meshlib.__path__[0])
     strangers = sorted(path.name for path in folder.glob("mrmesh*"))
     if clash is not None or strangers:
-        what = f"the 3D-geometry distribution 'meshlib' {clash or ''} is installed beside meshlib-client".replace("  ", " ")
+        what = f"the 3D-geometry distribution 'meshlib' {clash or ''} is installed beside meshlib-client".replace(
+            "  ", " "
+        )
         yield fail("name", what, "pip uninstall meshlib meshlib-client, then install the one you want")
     else:
         yield ok("name", "the import name meshlib is ours alone")
     if (Path.cwd() / "meshlib").is_dir() and (Path.cwd() / "meshlib").resolve() != folder.resolve():
-        yield warn("name", "there is a folder 'meshlib' here", "Python started here imports it in our place: rename it")
+        yield warn(
+            "name",
+            "there is a folder 'meshlib' here",
+            "Python started here imports it in our place: rename it",
+        )
 
 
 def _version(name: str) -> str | None:

@@ -27,15 +27,28 @@ _VARIABLES = (
     ("CONSUL_CONNECT_", "Consul Connect"),
     ("DAPR_", "Dapr"),
 )
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _INSTRUMENTATIONS = (
     (
         "opentelemetry.instrumentation.httpx",
         "OpenTelemetry's instrumentation of httpx",
         "it stays quiet inside meshlib's attempts, so no span is doubled; it still sees plain httpx clients",
     ),
-    ("ddtrace", "Datadog's ddtrace", "it patches httpx: turn that off (DD_TRACE_HTTPX_ENABLED=false) or count calls twice"),
-    ("sentry_sdk", "Sentry", "its httpx integration shows every attempt as a span of its own beside meshlib's"),
-    ("newrelic", "New Relic", "it patches httpx: its external segments count attempts, meshlib's counters count calls"),
+    (
+        "ddtrace",
+        "Datadog's ddtrace",
+        "it patches httpx: turn that off (DD_TRACE_HTTPX_ENABLED=false) or count calls twice",
+    ),
+    (
+        "sentry_sdk",
+        "Sentry",
+        "its httpx integration shows every attempt as a span of its own beside meshlib's",
+    ),
+    (
+        "newrelic",
+        "New Relic",
+        "it patches httpx: its external segments count attempts, meshlib's counters count calls",
+    ),
 )
 
 
@@ -68,10 +81,12 @@ def check_instrumentation(config: str | None) -> Iterator[Finding]:
 
 def check_proxies(config: str | None) -> Iterator[Finding]:
     """Proxy variables: they count for hosts passed through only."""
-    names = [name for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")]
-    given = [name for name in names if os.environ.get(name)]
+    given = [name for name in _PROXIES if os.environ.get(name)]
     if given:
-        yield ok("proxy", f"{', '.join(given)}: used for hosts that are passed through, never for balanced services")
+        yield ok(
+            "proxy",
+            f"{', '.join(given)}: used for hosts that are passed through, never for balanced services",
+        )
 
 
 def _listening(port: int) -> bool:

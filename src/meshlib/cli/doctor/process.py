@@ -25,7 +25,9 @@ def check_clock(config: str | None) -> Iterator[Finding]:
     resolution = time.get_clock_info("monotonic").resolution
     if wall < _BORN:
         date = datetime.fromtimestamp(wall, UTC).date()
-        yield warn("clock", f"it says {date}", "set it: TLS certificates and Retry-After dates are read by it")
+        yield warn(
+            "clock", f"it says {date}", "set it: TLS certificates and Retry-After dates are read by it"
+        )
     elif abs(drift) > _APART:
         text = f"wall and monotonic clock parted by {drift * 1000:.0f} ms in {_STEPS * 1000:.0f} ms"
         yield warn("clock", text, "somebody is setting it: leases and TTLs count as due after jumps of 10 s")
@@ -48,15 +50,23 @@ def check_fork(config: str | None) -> Iterator[Finding]:
     elif server:
         yield ok("fork", f"{server}: every worker has its own breakers, budgets and connections")
     if sys.platform == "darwin":
-        yield warn("fork", "macOS frameworks may crash a forked child", "use the spawn method of multiprocessing")
+        yield warn(
+            "fork", "macOS frameworks may crash a forked child", "use the spawn method of multiprocessing"
+        )
     import multiprocessing
 
     method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
     yield ok("fork", f"multiprocessing starts processes by {method}; meshlib starts over in a forked child")
     if "gevent" in sys.modules or "eventlet" in sys.modules:
-        yield warn("loop", "gevent or eventlet is loaded", "use Client in real threads: patched locks are not tested")
+        yield warn(
+            "loop", "gevent or eventlet is loaded", "use Client in real threads: patched locks are not tested"
+        )
     if os.environ.get("PYTHONASYNCIODEBUG"):
-        yield warn("loop", "PYTHONASYNCIODEBUG is set", "every async call takes several times as long; unset it in production")
+        yield warn(
+            "loop",
+            "PYTHONASYNCIODEBUG is set",
+            "every async call takes several times as long; unset it in production",
+        )
 
 
 def check_descriptors(config: str | None) -> Iterator[Finding]:
@@ -68,9 +78,13 @@ def check_descriptors(config: str | None) -> Iterator[Finding]:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < 1024:
         text = f"this process may open {soft} files and sockets"
-        yield warn("descriptors", text, "raise it (ulimit -n 4096): a pool may hold 1,024 connections an endpoint")
+        yield warn(
+            "descriptors", text, "raise it (ulimit -n 4096): a pool may hold 1,024 connections an endpoint"
+        )
     else:
-        yield ok("descriptors", f"{'unlimited' if soft == resource.RLIM_INFINITY else soft} files and sockets")
+        yield ok(
+            "descriptors", f"{'unlimited' if soft == resource.RLIM_INFINITY else soft} files and sockets"
+        )
 
 
 def _server() -> str:
@@ -81,7 +95,10 @@ def _server() -> str:
         return "gunicorn --preload"
     if gunicorn is not None or "gunicorn" in environ.get("SERVER_SOFTWARE", ""):
         return "gunicorn"
-    if environ.get("WEB_CONCURRENCY", "1") not in ("", "1") or environ.get("UVICORN_WORKERS", "1") not in ("", "1"):
+    if environ.get("WEB_CONCURRENCY", "1") not in ("", "1") or environ.get("UVICORN_WORKERS", "1") not in (
+        "",
+        "1",
+    ):
         return f"{environ.get('WEB_CONCURRENCY') or environ.get('UVICORN_WORKERS')} workers (WEB_CONCURRENCY)"
     if "UWSGI_ORIGINAL_PROC_NAME" in environ or "uwsgi" in sys.modules:
         return "uwsgi"
