@@ -271,7 +271,7 @@ def plan_of(*hosts: str | Endpoint, balancer: str = "round_robin", seed: int = 1
     if hosts:
         publish(cluster, *hosts)
     parts.setdefault("retry", RetryPolicy(RetryOptions(on=RETRIED)))
-    parts.setdefault("max_attempts", 3)
+    parts.setdefault("max_attempts", 1 if parts["retry"] is None else 3)
     parts.setdefault("timeout", 10.0)
     return CallPlan("orders", cluster, RPC, random, **parts)
 

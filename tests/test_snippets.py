@@ -1,7 +1,8 @@
 """The Python snippets of README and docs: all of them compile, those marked `<!-- run -->` run.
 
 The marked snippets of one page are one program, run top to bottom in a directory of its own, whose meshlib.toml
-maps the service `orders` to a server on loopback that answers every GET with one JSON document.
+maps the service `orders` to a server on loopback that answers every GET with one JSON document. A tutorial, with files,
+commands and servers that its reader starts, is carried out step by step (tests/steps.py).
 """
 
 import ast
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.steps import Reader, steps
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -46,6 +49,7 @@ def marked_program(text: str) -> str:
     return "\n".join(lines).rstrip()
 
 
+TUTORIALS = [page for page in PAGES if any(steps(page.read_text()))]
 RUNNABLE = [page for page in PAGES if marked_program(page.read_text())]
 
 
@@ -100,6 +104,19 @@ async def test_marked_snippets_run(page: Path, tmp_path: Path) -> None:
     program.write_text(marked_program(page.read_text()))
     status, printed = await run_with_orders(program)
     assert status == 0, printed
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("page", TUTORIALS, ids=name_of)
+def test_tutorial_can_be_followed(page: Path, tmp_path: Path) -> None:
+    """A reader who does what the page says, step by step, sees what it says."""
+    with Reader(tmp_path) as reader:
+        for step in steps(page.read_text()):
+            try:
+                reader.do(step)
+            except AssertionError as error:
+                raise AssertionError(f"{name_of(page)}, line {step.line}: {error}") from None
 
 
 def test_finds_and_places_snippets() -> None:

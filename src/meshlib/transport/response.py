@@ -23,6 +23,10 @@ class History(Mapping[str, Any]):
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
+    def settle(self, now: float) -> None:
+        """Give the lease back of a response whose body was whole already."""
+        self._attempt.release(now)
+
     def __getitem__(self, key: str) -> Any:
         attempt = self._attempt
         plan = attempt.call.plan

@@ -49,6 +49,8 @@ class MeshTransport(httpx.BaseTransport):
             return wire.send(attempt, request, timeouts, whole)
 
         response: httpx.Response = drive(plan, request, send, self._clock, flags, deadline)
+        if not whole and isinstance(response.stream, httpx.ByteStream):
+            response.extensions[EXTENSION].settle(self._clock())
         return response
 
     def __enter__(self) -> MeshTransport:
@@ -82,6 +84,8 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
             return await wire.send(attempt, request, timeouts, whole)
 
         response: httpx.Response = await adrive(plan, request, send, self._clock, flags, deadline)
+        if not whole and isinstance(response.stream, httpx.ByteStream):
+            response.extensions[EXTENSION].settle(self._clock())
         return response
 
     async def __aenter__(self) -> AsyncMeshTransport:

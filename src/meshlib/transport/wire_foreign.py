@@ -45,7 +45,9 @@ class ForeignWire:
         attempt.head = self._clock()
         stream = response.stream
         assert isinstance(stream, httpx.SyncByteStream)
-        if whole:
+        if isinstance(stream, httpx.ByteStream):
+            pass  # all of it is here already: nothing will be read, and often nobody closes it
+        elif whole:
             try:
                 response.stream = httpx.ByteStream(b"".join(stream))
             finally:
@@ -88,7 +90,9 @@ class AsyncForeignWire:
         attempt.head = self._clock()
         stream = response.stream
         assert isinstance(stream, httpx.AsyncByteStream)
-        if whole:
+        if isinstance(stream, httpx.ByteStream):
+            pass
+        elif whole:
             try:
                 response.stream = httpx.ByteStream(b"".join([part async for part in stream]))
             finally:

@@ -11,7 +11,7 @@ from meshlib.core.outcome import CANCELLED, OK, Kind, Outcome
 from meshlib.engine import BUFFERED, HOP, IDEMPOTENT, REPLAYABLE, Attempt, Call, CallPlan
 from meshlib.resilience import BreakerOptions, BudgetOptions, CircuitBreaker, Limiter, LimitOptions, RetryBudget, State
 from meshlib.resilience.retry import Stop
-from tests.rpc import RPC, Request, idle, plan_of, publish
+from tests.rpc import RPC, Request, RpcError, idle, plan_of, publish
 
 NOW = 1000.0
 SAFE = IDEMPOTENT | REPLAYABLE
@@ -269,7 +269,7 @@ def test_error_never_keeps_a_lease() -> None:
     call = opened(plan, SAFE)
     attempt = begun(call)
     call.finish(attempt, ANSWERED, NOW)
-    with pytest.raises(LookupError):
+    with pytest.raises(RpcError):
         call.settle(LookupError())
     assert not attempt.held
     assert idle(plan)

@@ -98,7 +98,7 @@ def test_a_bad_policy_changes_nothing():
     """One service that cannot follow keeps all of them where they were."""
     mesh = runtime(**ORDERS)
     before, held = plan(mesh), mesh.policy
-    broken = snapshot("2", **{"services": {"orders": {"discovery": "nowhere://x"}}})
+    broken = snapshot("2", services={"orders": {"discovery": "nowhere://x"}})
     with pytest.raises(ConfigError, match="nowhere"):
         mesh.adopt(broken)
     assert mesh.policy is held

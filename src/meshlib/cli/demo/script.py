@@ -45,8 +45,8 @@ PHASES = (
     Phase("healthy", 0.15, "three replicas, all well", _nothing),
     Phase("one slow", 0.25, "orders-2 takes 400 ms for every answer", _slow),
     Phase("one killed", 0.15, "orders-3 is killed; the registry still lists it", _kill),
-    Phase("one added", 0.15, "orders-4 is started and listed", _add),
-    Phase("all back", 0.30, "orders-2 is quick again, orders-3 is back", _restore),
+    Phase("one added", 0.10, "orders-4 is started and listed", _add),
+    Phase("all back", 0.35, "orders-2 is quick again, orders-3 is back", _restore),
 )
 
 
