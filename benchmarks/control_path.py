@@ -63,12 +63,15 @@ async def echoes(until: asyncio.Event, into: list[float]) -> None:
         into.append((time.perf_counter() - begin) * 1000)
         await asyncio.sleep(0.0002)
     writer.close()
+    await writer.wait_closed()
     server.close()
+    await asyncio.sleep(0.01)
 
 
 async def rounds(count: int) -> tuple[list[float], list[float], list[float], list[float]]:
     """(first set ms, one change ms, echo p99 ms idle, echo p99 ms while sets are applied)."""
     whole, single, calm, busy = [], [], [], []
+    sets = [endpoints(0), *(endpoints(generation, changed=1) for generation in (1, 2, 3))]
     for _ in range(count):
         with Mesh(
             policy={"services": {"orders": {"discovery": "dns://localhost:1"}}}, telemetry=False
@@ -77,9 +80,9 @@ async def rounds(count: int) -> tuple[list[float], list[float], list[float], lis
             calm.append(await watched(asyncio.sleep(0.3)))
 
             async def work(mesh: Mesh = mesh) -> None:
-                whole.append(await applied(mesh, endpoints(0)))
-                for generation in (1, 2, 3):
-                    single.append(await applied(mesh, endpoints(generation, changed=1)))
+                whole.append(await applied(mesh, sets[0]))
+                for one in sets[1:]:
+                    single.append(await applied(mesh, one))
 
             busy.append(await watched(work()))
     return whole, single, calm, busy

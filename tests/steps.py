@@ -4,8 +4,10 @@
     <!-- start: NAME -->            the fence is a command that goes on running, in a terminal of its own
     <!-- run -->                    the fence is a shell command; it must succeed
     <!-- run: fails -->             it must not
-    <!-- run: stop NAME after 2 s --> meanwhile, the reader presses Ctrl-C in that terminal (or `start`s it again)
-    <!-- prints -->                 the fence's lines begin lines of what the last command printed; numbers may differ
+    <!-- run: stop NAME after 2 s --> meanwhile, the reader presses Ctrl-C in that terminal
+    <!-- again: NAME -->            the reader starts it once more; marks a sentence
+    <!-- prints -->                 the fence's lines begin lines of what the last command printed; numbers may differ,
+                                    and `...` stands for anything
 
 The ports 8001 and 8002 of the page are replaced by free ones.
 """
@@ -24,7 +26,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-STEP = re.compile(r"^<!-- (file|start|run|prints)(?:: (.+?))? -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STEP = re.compile(
+    r"^<!-- (file|start|run|prints|again)(?:: (.+?))? -->\n(?:```\w+\n(.*?)^```$)?", re.MULTILINE | re.DOTALL
+)
 PORTS = ("8001", "8002")
 
 
@@ -41,7 +45,7 @@ def steps(page: str) -> Iterator[Step]:
     """The marked fences of a page that has any `start` (a tutorial), in order."""
     if "<!-- start: " in page:
         for found in STEP.finditer(page):
-            yield Step(found[1], found[2] or "", found[3], page.count("\n", 0, found.start()) + 1)
+            yield Step(found[1], found[2] or "", found[3] or "", page.count("\n", 0, found.start()) + 1)
 
 
 def free_ports(count: int) -> list[int]:
@@ -78,6 +82,8 @@ class Reader:
             (self.folder / step.argument).write_text(text)
         elif step.kind == "start":
             self._commands[step.argument] = text
+            self._start(step.argument)
+        elif step.kind == "again":
             self._start(step.argument)
         elif step.kind == "run":
             self._run(text, step.argument)
@@ -119,9 +125,9 @@ class Reader:
             text=True,
         )
         try:
-            if meanwhile := re.fullmatch(r"(start|stop) (\w+) after (\d+) s", argument):
-                time.sleep(float(meanwhile[3]))
-                (self._start if meanwhile[1] == "start" else self._stop)(meanwhile[2])
+            if meanwhile := re.fullmatch(r"stop (\w+) after (\d+) s", argument):
+                time.sleep(float(meanwhile[2]))
+                self._stop(meanwhile[1])
             self.printed, _ = process.communicate(timeout=40)
         finally:
             process.kill()
@@ -138,6 +144,6 @@ class Reader:
 
 
 def _pattern(line: str) -> str:
-    """The line at the beginning of one, with any number in place of each of its own and any room between its words."""
-    words = [re.sub(r"\d+", r"\\d+", re.escape(word)) for word in line.split()]
+    """The line at the beginning of one; any number in place of each of its own, any text for `...`, any room between words."""
+    words = [re.sub(r"\d+", r"\\d+", re.escape(word)).replace(re.escape("..."), ".*") for word in line.split()]
     return r"^\s*" + r"\s+".join(words)

@@ -70,32 +70,37 @@ def test_faults_are_typed_timely_and_counted(kind: str, name: str, method: str) 
     """Within the attempt's timeout, by httpx's class; what is safe to repeat is known; nothing stays in flight."""
     fault, error, cause, retry_safe, delivered = FAULTS[name]
     outcomes = Outcomes()
-    with FaultServer() as server:
-        policy = {"services": {"orders": {"discovery": uri(server), **ALONE}}}
-        with Mesh(policy=policy, listeners=[outcomes], telemetry=False) as mesh:
-            with open_side(kind, "orders", mesh=mesh) as side:
-                if isinstance(fault, str):
-                    getattr(server, fault)()
-                else:
-                    server.behave(default=fault)
-                for round_number in (1, 2):
-                    started = time.monotonic()
-                    with pytest.raises(error) as raised:
-                        side.request(method, "/", content=b"x" if method == "POST" else None)
-                    assert time.monotonic() - started < 0.3 + 0.4
-                    assert raised.value.request.method == method
-                    seen = outcomes.seen[-1]
-                    assert (seen.cause, seen.retry_safe, seen.delivered) == (cause, retry_safe, delivered)
-                    assert len(outcomes.seen) == round_number
-                (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
-                assert (node.calls, node.failures, node.in_flight) == (2, 2, 0)
-                if not isinstance(fault, str):
-                    server.wait_for_connections(0)
-                    server.behave(default=Fault.ok())
-                else:
-                    server.restore()
-                assert side.get("/").status_code == 200
-                assert (node.calls, node.failures, node.in_flight) == (3, 2, 0)
+    with (
+        FaultServer() as server,
+        Mesh(
+            policy={"services": {"orders": {"discovery": uri(server), **ALONE}}},
+            listeners=[outcomes],
+            telemetry=False,
+        ) as mesh,
+        open_side(kind, "orders", mesh=mesh) as side,
+    ):
+        if isinstance(fault, str):
+            getattr(server, fault)()
+        else:
+            server.behave(default=fault)
+        for round_number in (1, 2):
+            started = time.monotonic()
+            with pytest.raises(error) as raised:
+                side.request(method, "/", content=b"x" if method == "POST" else None)
+            assert time.monotonic() - started < 0.3 + 0.4
+            assert raised.value.request.method == method
+            seen = outcomes.seen[-1]
+            assert (seen.cause, seen.retry_safe, seen.delivered) == (cause, retry_safe, delivered)
+            assert len(outcomes.seen) == round_number
+        (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
+        assert (node.calls, node.failures, node.in_flight) == (2, 2, 0)
+        if isinstance(fault, str):
+            server.restore()
+        else:
+            server.wait_for_connections(0)
+            server.behave(default=Fault.ok())
+        assert side.get("/").status_code == 200
+        assert (node.calls, node.failures, node.in_flight) == (3, 2, 0)
 
 
 def warm(side: Side, server: FaultServer) -> None:

@@ -104,7 +104,8 @@ def test_requests_and_responses_are_the_same(kind: str, body: str, framing: str)
 
 def test_clients_are_httpx_clients(kind: str) -> None:
     """isinstance and issubclass hold, and a response is an httpx.Response with what belongs to it."""
-    assert issubclass(Client, httpx.Client) and issubclass(AsyncClient, httpx.AsyncClient)
+    assert issubclass(Client, httpx.Client)
+    assert issubclass(AsyncClient, httpx.AsyncClient)
     with FaultServer() as server, open_side(kind, "orders", discovery=uri(server)) as side:
         assert isinstance(side.client, httpx.AsyncClient if kind == "async" else httpx.Client)
         response = side.get("/a?secret=1")
@@ -225,7 +226,7 @@ def test_cookies_stay_with_the_client(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "base,path,expected",
+    ("base", "path", "expected"),
     [
         ("orders", "/a", "/a"),
         ("http://orders/v1", "a", "/v1/a"),

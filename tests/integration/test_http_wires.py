@@ -282,20 +282,21 @@ def test_tls_verification_settings(kind: str, authority: Authority) -> None:
     """Unknown authorities are refused by default, `verify=False` and a path are as in httpx."""
     with TlsServer(authority.issue("orders")) as server:
         discovery = f"static://{server.address}"
-        with open_side(kind, "https://orders", discovery=discovery) as side:
-            with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
-                side.get("/")
+        side = Side(kind, "https://orders", discovery=discovery)
+        with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
+            side.get("/")
+        side.close()
         with open_side(kind, "https://orders", discovery=discovery, verify=False) as side:
             assert side.get("/").text == "orders|orders|"
         # A client of other settings on the same mesh does not get this one's connections.
-        with Mesh(policy={"services": {"orders": {"discovery": discovery}}}, telemetry=False) as mesh:
-            with open_side(kind, "https://orders", mesh=mesh, verify=False) as lax:
-                assert lax.get("/").status_code == 200
-                with (
-                    open_side(kind, "https://orders", mesh=mesh) as strict,
-                    pytest.raises(httpx.ConnectError),
-                ):
-                    strict.get("/")
+        with (
+            Mesh(policy={"services": {"orders": {"discovery": discovery}}}, telemetry=False) as mesh,
+            open_side(kind, "https://orders", mesh=mesh, verify=False) as lax,
+            open_side(kind, "https://orders", mesh=mesh) as strict,
+        ):
+            assert lax.get("/").status_code == 200
+            with pytest.raises(httpx.ConnectError):
+                strict.get("/")
 
 
 def test_client_certificates(kind: str, authority: Authority) -> None:

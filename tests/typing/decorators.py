@@ -65,11 +65,6 @@ class Orders:
     async def find(self, number: int) -> str:
         return str(number)
 
-    @classmethod
-    @timeout(1.0)
-    def open(cls, number: int) -> str:
-        return str(number)
-
     @staticmethod
     @retry(attempts=2)
     def parse(text: str) -> int:
@@ -88,9 +83,7 @@ async def signatures_are_kept(orders: Orders) -> None:
     assert_type(orders.get(1), str)
     assert_type(Orders.get(orders, 1), str)
     assert_type(await orders.find(number=1), str)
-    assert_type(Orders.open(1), str)
     assert_type(Orders.parse("1"), int)
-    assert_type(orders.parse("1"), int)
     assert_type(retry(partial(bare, 1))(), str)
     plain: Callable[[bytes], object] = awaited
     assert plain is awaited
@@ -99,7 +92,7 @@ async def signatures_are_kept(orders: Orders) -> None:
 
 async def mistakes_are_seen(orders: Orders) -> None:
     bare("1")  # type: ignore[arg-type]
-    called(1, "usd")  # type: ignore[misc]
+    called(1, "usd")  # type: ignore[call-arg]
     await awaited()  # type: ignore[call-arg]
     stacked()  # type: ignore[call-arg]
     orders.get("1")  # type: ignore[arg-type]

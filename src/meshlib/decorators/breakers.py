@@ -230,8 +230,8 @@ def circuit_breaker(
     return decorate(function) if bare else decorate
 
 
-def _ignored(ignore: Any) -> Judge:
-    if callable(ignore) and not isinstance(ignore, type):
+def _ignored(ignore: Ignore) -> Judge:
+    if not isinstance(ignore, type | tuple) and callable(ignore):
         return lambda error: isinstance(error, REFUSALS) or ignore(error)
     classes: tuple[type[Exception], ...] = (*REFUSALS, *exceptions("ignore", ignore))
     return lambda error: isinstance(error, classes)

@@ -206,10 +206,9 @@ def retry(
     return decorate(function) if bare else decorate
 
 
-def _judge(on: Any) -> Judge:
-    if callable(on) and not isinstance(on, type):
-        judge: Judge = on
-        return judge
+def _judge(on: On) -> Judge:
+    if not isinstance(on, type | tuple) and callable(on):
+        return on
     classes = exceptions("on", on)
     refusals = tuple(one for one in classes if issubclass(one, REFUSALS))
 

@@ -163,7 +163,7 @@ def timeout(
     what the function raises, however late. ConfigError when decorating. `fn.timeout.seconds` is what is in force.
     """
     runtime = runtime_of(mesh)
-    bare = callable(function)
+    bare = callable(function) or isinstance(function, classmethod)
     arguments = {} if bare else given(seconds=function)
     size = TimeoutOptions(
         **arguments, threads=isolate if isolate is not True and isolate else THREADS

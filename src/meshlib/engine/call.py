@@ -130,17 +130,19 @@ class Call:
             and not (plan.raise_on_exhausted and outcome.charged)
         )
         plan.cluster.settle(attempt, outcome, now, streamed)
-        if delay is None:
-            self._decide(outcome, now)
-        else:
+        if delay is not None:
             self.tried += (attempt.node,)
-        return delay
+            return delay
+        self.outcome = outcome
+        self.ended = now
+        if self.permit:
+            self._judge(outcome, now)
+        return None
 
     def settle(self, reply: Any) -> Any:
         """The reply, or the mapped error raised. An error is the reply of a call whose last attempt brought none."""
         if isinstance(reply, BaseException):
-            if self.last is not None:
-                self.last.release(self.ended)  # no body will come that could do it
+            self.last.release(self.ended)  # type: ignore[union-attr]  # no body will come that could do it
             raise failure.failed(self, reply)
         if self.rejects():
             raise failure.rejected(self)
@@ -169,7 +171,8 @@ class Call:
             wait.abandon()
         self._free()
         if self.permit:
-            self._hand_back(now)
+            # Ended between two attempts: what it had met counts.
+            self._judge(None if self.last is None else self.last.outcome, now)
         return attempt
 
     def abandon(self) -> None:
@@ -246,37 +249,17 @@ class Call:
             return None
         return answer
 
-    def _decide(self, outcome: Outcome, now: float) -> None:
-        """The call's own outcome is known: one record at the breaker."""
-        self.outcome = outcome
-        self.ended = now
-        permit = self.permit
-        if permit:
-            breaker = self.plan.breaker
-            if breaker is not None:
-                self.permit = 0
-                if outcome.ok or outcome.charged:
-                    breaker.record(permit, outcome.ok, now - self.started, now)
-                else:
-                    breaker.release(permit, now)
-
     def _free(self) -> None:
         if self.slot:
             self.slot = False
-            limiter = self.plan.limiter
-            if limiter is not None:
-                limiter.release()
+            self.plan.limiter.release()  # type: ignore[union-attr]  # it gave the slot
 
-    def _hand_back(self, now: float) -> None:
-        """Admitted but never judged (cancelled, or refused further on): the permit goes back, unless attempts failed."""
+    def _judge(self, outcome: Outcome | None, now: float) -> None:
+        """The one record at the breaker; a call that says nothing (cancelled, or refused further on) hands its permit back."""
         permit, self.permit = self.permit, 0
         breaker = self.plan.breaker
-        if breaker is None:
-            return
-        last = self.last
-        outcome = None if last is None else last.outcome
+        assert breaker is not None  # it gave the permit
         if outcome is not None and outcome.charged:
-            # Retries were under way when the call ended: what it had met counts.
             breaker.record(permit, False, now - self.started, now)
         else:
             breaker.release(permit, now)

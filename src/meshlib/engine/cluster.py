@@ -100,7 +100,7 @@ class Cluster:
             present = self.detector
             if ejection is None:
                 if present is not None:
-                    for node in self.nodes.values():
+                    for node in (*self.nodes.values(), *self.departed.values()):
                         present.forget(node, now)
                 self.detector = None
             elif present is None:
@@ -108,7 +108,7 @@ class Cluster:
                 if detector is not None:
                     detector.resize(len(self.nodes), now)
             elif present.options != ejection:
-                present.configure(ejection, self.nodes.values(), now)
+                present.configure(ejection, (*self.nodes.values(), *self.departed.values()), now)
 
     # --- data path ---------------------------------------------------------------------------------------------------
 
@@ -374,6 +374,4 @@ class _FirstSet(Wait):
 def _free(attempt: Attempt) -> None:
     """Give the limit's slot back; outside the cluster's lock, because it may wake a waiter."""
     attempt.slot = False
-    limiter = attempt.call.plan.limiter
-    if limiter is not None:
-        limiter.release()
+    attempt.call.plan.limiter.release()  # type: ignore[union-attr]  # it gave the slot

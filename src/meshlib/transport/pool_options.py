@@ -9,6 +9,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from meshlib.transport.guarded import AsyncGuardedPool, AsyncGuardedProxy, AsyncGuardedSocks
+
 __all__ = ["PoolOptions"]
 
 
@@ -55,8 +57,8 @@ class PoolOptions:
         """A pool for an event loop."""
         arguments = self._arguments(context, backend)
         if self.proxy is None:
-            return httpcore.AsyncConnectionPool(**arguments)
-        kind = httpcore.AsyncSOCKSProxy if self._socks() else httpcore.AsyncHTTPProxy
+            return AsyncGuardedPool(**arguments)
+        kind = AsyncGuardedSocks if self._socks() else AsyncGuardedProxy
         made: httpcore.AsyncConnectionPool = kind(**arguments, **self._proxied())
         return made
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import httpcore
 import httpx
@@ -101,7 +101,7 @@ class HttpxWire(_Pools[httpcore.ConnectionPool]):
             attempt.head = self.clock()
             if whole:
                 try:
-                    content = b"".join(reply.iter_stream())
+                    content = b"".join(cast("Iterable[bytes]", reply.stream))
                 finally:
                     reply.close()
         except HTTPCORE_ERRORS as error:
@@ -158,7 +158,8 @@ class AsyncHttpxWire(_Pools[httpcore.AsyncConnectionPool]):
             attempt.head = self.clock()
             if whole:
                 try:
-                    content = b"".join([part async for part in reply.aiter_stream()])
+                    parts = cast("AsyncIterable[bytes]", reply.stream)
+                    content = b"".join([part async for part in parts])
                 finally:
                     await reply.aclose()
         except HTTPCORE_ERRORS as error:

@@ -377,3 +377,34 @@ def test_claim_that_lost_its_node(first: bool) -> None:
 
     plan.cluster.picker = Racing()
     assert claimed(plan, NOW, *([] if first else [a])).node is b
+
+
+def test_policy_may_change_in_place() -> None:
+    """Ejection with other options, off, and on again; departed nodes follow, too; a balancer of None stays."""
+    plan = ejecting("a", "b", "c", base=20.0)
+    cluster, detector = plan.cluster, plan.cluster.detector
+    assert detector is not None
+    eject(plan, "a")
+    a, balancer = node(plan, "a"), cluster.balancer
+    publish(cluster, "b", "c")
+    changed = EjectionOptions(window=5.0)
+    cluster.configure(None, None, changed, NOW)
+    cluster.configure(None, None, changed, NOW)
+    assert cluster.balancer is balancer
+    assert cluster.detector is detector
+    assert a.health is not None
+    assert a.health.window.span == 5.0
+    cluster.configure(None, None, None, NOW)
+    cluster.configure(None, None, None, NOW)
+    publish(cluster, "a", "b", "c")
+    assert cluster.detector is None
+    assert a.state(NOW) == "ready"
+    assert claimed(plan, NOW, node(plan, "b"), node(plan, "c")).node is a
+    fresh = OutlierDetector(changed, lambda: 0.5)
+    cluster.configure(Uniform(UniformOptions()), fresh, changed, NOW)
+    assert cluster.balancer is not balancer
+    assert cluster.detector is fresh
+    assert fresh.allowed == 1
+    cluster.configure(None, None, None, NOW)
+    cluster.configure(None, None, changed, NOW)
+    assert cluster.detector is None

@@ -80,6 +80,10 @@ class Load:
         """Wait for what is still on its way."""
         if self._running:
             await asyncio.wait(self._running, timeout=_DRAIN)
+        for tally in (self.meshlib, self.plain):
+            for _ in range(tally.started - len(tally.samples)):
+                error = f"no answer {_DRAIN:g} s after the end"
+                tally.add(Sample(0.0, _DRAIN, False, "", 1, self.phase), error)
 
     async def close(self) -> None:
         """Cancel what is still on its way and close both clients."""
@@ -112,7 +116,7 @@ class Load:
                 error = f"GET /v1/orders/{number} was answered {response.status_code}: " + "; ".join(
                     map(str, history["attempts"])
                 )
-        except httpx.HTTPError as problem:
+        except Exception as problem:  # whatever it is, the request is lost
             attempts = getattr(problem, "attempts", ())
             tries, error = max(1, len(attempts)), f"{type(problem).__name__}: {problem}"
             address = attempts[-1].address if attempts else ""
@@ -126,7 +130,7 @@ class Load:
             response = await side.client.get(f"http://{address}/v1/orders/{number}")
             if response.status_code >= 500:
                 error = f"answered {response.status_code}"
-        except httpx.HTTPError as problem:
+        except Exception as problem:  # whatever it is, the request is lost
             error = f"{type(problem).__name__}: {problem}"
         self._add(tally, due, address, 1, phase, error)
 

@@ -1,0 +1,179 @@
+"""Real service processes that die, slow down and come back under load: no idempotent request is lost while one lives."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from meshlib.mesh import Mesh
+from meshlib.testing import ServiceProcess
+from tests.integration.http_kit import KINDS, eventually, in_flight, uri
+
+pytestmark = [pytest.mark.integration, pytest.mark.parametrize("kind", KINDS)]
+
+WORKERS = 8
+
+
+class Load:
+    """Requests without end from several threads, or tasks of one loop in a thread; everything that went wrong is kept."""
+
+    def __init__(self, mesh: Mesh, kind: str) -> None:
+        self.errors: list[str] = []
+        self.served: Counter[str] = Counter()
+        self.slowest = 0.0
+        self._stop = threading.Event()
+        self._mesh = mesh
+        if kind == "sync":
+            self._client = mesh.client("orders", timeout=3.0)
+            self._threads = [threading.Thread(target=self._work) for _ in range(WORKERS)]
+        else:
+            self._threads = [threading.Thread(target=lambda: asyncio.run(self._loop()))]
+        for thread in self._threads:
+            thread.start()
+
+    def _note(self, started: float, response: Any) -> None:
+        self.slowest = max(self.slowest, time.monotonic() - started)
+        if response.status_code == 200:
+            self.served[response.json()["name"]] += 1
+        else:
+            self.errors.append(f"{response.status_code} {response.extensions['meshlib']}")
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                self._note(started, self._client.get("/x"))
+            except Exception as error:
+                self.errors.append(repr(error))
+            time.sleep(0.002)
+
+    async def _loop(self) -> None:
+        async with self._mesh.async_client("orders", timeout=3.0) as client:
+
+            async def work() -> None:
+                while not self._stop.is_set():
+                    started = time.monotonic()
+                    try:
+                        self._note(started, await client.get("/x"))
+                    except Exception as error:
+                        self.errors.append(repr(error))
+                    await asyncio.sleep(0.002)
+
+            await asyncio.gather(*(work() for _ in range(WORKERS)))
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10.0)
+        if hasattr(self, "_client"):
+            self._client.close()
+
+
+@pytest.fixture
+def processes() -> Iterator[list[ServiceProcess]]:
+    """Three instances, `a`, `b` and `c`."""
+    with ExitStack() as stack:
+        made = [ServiceProcess(name).launch() for name in "abc"]
+        for process in made:
+            stack.callback(process.stop)
+        for process in made:
+            process.ready()
+        yield made
+
+
+def state(mesh: Mesh, process: ServiceProcess) -> str:
+    """The node's state in one word."""
+    runtime = mesh.runtime
+    node = runtime.services["orders"].clusters[""].nodes[(process.host, process.port)]
+    return node.state(runtime.clock())
+
+
+def gains(load: Load, name: str) -> Callable[[], bool]:
+    """Whether an instance answers again."""
+    before = load.served[name]
+    return lambda: load.served[name] > before + 5
+
+
+def test_killed_and_restored(kind: str, processes: list[ServiceProcess]) -> None:
+    """Ejected when it dies, used again when it is back, and nobody noticed."""
+    a, _, _ = processes
+    with Mesh(policy={"services": {"orders": {"discovery": uri(*processes)}}}, telemetry=False) as mesh:
+        load = Load(mesh, kind)
+        try:
+            assert eventually(lambda: all(load.served[name] > 20 for name in "abc"))
+            assert state(mesh, a) == "ready"
+            a.kill()
+            assert eventually(lambda: state(mesh, a) == "ejected")
+            time.sleep(0.5)
+            a.start()
+            assert eventually(gains(load, "a"), 10.0)
+            assert eventually(lambda: state(mesh, a) == "ready")
+        finally:
+            load.stop()
+        assert load.errors == []
+        assert in_flight(mesh) == 0
+        # Gracefully, too: a service that drains says so in its last responses.
+        load = Load(mesh, kind)
+        try:
+            assert eventually(gains(load, "a"))
+            a.stop()
+            assert eventually(lambda: load.served["b"] > 50)
+        finally:
+            load.stop()
+        assert load.errors == []
+
+
+def test_slow_failing_and_well_again(kind: str, processes: list[ServiceProcess]) -> None:
+    """A slow instance gets less, a failing one is ejected, both are taken back."""
+    a, b, _ = processes
+    with Mesh(policy={"services": {"orders": {"discovery": uri(*processes)}}}, telemetry=False) as mesh:
+        load = Load(mesh, kind)
+        try:
+            assert eventually(lambda: all(load.served[name] > 20 for name in "abc"))
+            a.control(delay=0.3)
+            time.sleep(0.3)
+            before = Counter(load.served)
+            assert eventually(lambda: sum(load.served.values()) > sum(before.values()) + 300)
+            gained = load.served - before
+            assert gained["a"] < gained["b"] / 2
+            b.control(fail=1.0)
+            assert eventually(lambda: state(mesh, b) == "ejected")
+            a.control(delay=0.0)
+            b.control(fail=0.0)
+            assert eventually(gains(load, "b"), 10.0)
+            assert eventually(gains(load, "a"), 10.0)
+        finally:
+            load.stop()
+        assert load.errors == []
+        assert in_flight(mesh) == 0
+
+
+@pytest.mark.slow
+def test_all_but_one_killed(kind: str, processes: list[ServiceProcess]) -> None:
+    """One living instance carries everything, whichever it is."""
+    with Mesh(policy={"services": {"orders": {"discovery": uri(*processes)}}}, telemetry=False) as mesh:
+        load = Load(mesh, kind)
+        try:
+            for number in range(3):
+                assert eventually(lambda: sum(load.served.values()) > 50)
+                first, second = processes[number], processes[(number + 1) % 3]
+                first.kill()
+                time.sleep(0.3)
+                second.kill()
+                time.sleep(0.7)
+                first.start()
+                second.start()
+                for process in (first, second):
+                    assert eventually(gains(load, process.name), 15.0)
+        finally:
+            load.stop()
+        assert load.errors == []
+        assert in_flight(mesh) == 0

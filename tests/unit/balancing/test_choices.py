@@ -1,0 +1,91 @@
+"""Choices: the cheaper of the drawn nodes, never one that is out while another drawn one is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from meshlib.balancing.best_of import best_of
+from meshlib.balancing.choices import two_choices
+from meshlib.balancing.uniform import Only
+from meshlib.core.endpoint import Endpoint
+from meshlib.engine import Node
+
+NOW = 10.0
+
+
+class Asking:
+    now = NOW
+    request = None
+    tried = ()
+
+
+def nodes(*weights: float) -> list[Node]:
+    return [Node(Endpoint(host=f"n{number}", weight=weight)) for number, weight in enumerate(weights)]
+
+
+def numbers(*values: float) -> Callable[[], float]:
+    given: Iterator[float] = iter(values)
+    return lambda: next(given)
+
+
+def load(node: Any, now: float) -> float:
+    return node.in_flight + 1.0
+
+
+def test_single_node() -> None:
+    """Nothing to choose."""
+    assert isinstance(two_choices(nodes(1), lambda: 0.0, load), Only)
+    assert isinstance(best_of(nodes(1, 0), lambda: 0.0, load, 3), Only)
+
+
+@pytest.mark.parametrize("second", [0.0, 0.5, 0.99])
+def test_two_distinct_draws(second: float) -> None:
+    """The second draw never hits the first node, and the cheaper one wins."""
+    among = nodes(1, 1, 1)
+    among[1].in_flight = 9
+    picked = two_choices(among, numbers(0.4, second), load).pick(Asking())
+    assert picked is not among[1]
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (1, 2)])
+def test_out_loses_against_in(weights: tuple[float, ...]) -> None:
+    """Whatever they cost, and whichever was drawn first."""
+    for out in (0, 1):
+        among = nodes(*weights)
+        among[1 - out].in_flight = 99
+        among[out].barrier = NOW + 1
+        for draws in ((0.1, 0.9), (0.9, 0.1)):
+            assert two_choices(among, numbers(*draws), load).pick(Asking()) is among[1 - out]
+
+
+def test_weighted_cost_is_divided() -> None:
+    """A node of twice the weight bears twice the load."""
+    light, heavy = among = nodes(1, 2)
+    light.in_flight, heavy.in_flight = 1, 2  # 2 / 1 against 3 / 2
+    assert two_choices(among, numbers(0.1, 0.9), load).pick(Asking()) is heavy
+    heavy.in_flight = 4
+    assert two_choices(among, numbers(0.1, 0.9), load).pick(Asking()) is light
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1, 1), (1, 2, 1, 1)])
+def test_best_of_three(weights: tuple[float, ...]) -> None:
+    """The cheapest draw that is in; the first draw when all are out."""
+    among = nodes(*weights)
+    for node, busy in zip(among, (5, 50, 1, 50), strict=True):
+        node.in_flight = busy
+    draws = (0.1, 0.4, 0.65) if weights[1] == 1 else (0.1, 0.4, 0.7)
+    assert best_of(among, numbers(*draws), load, 3).pick(Asking()) is among[2]
+    among[2].barrier = NOW + 1
+    assert best_of(among, numbers(*draws), load, 3).pick(Asking()) is among[0]
+    for node in among:
+        node.barrier = NOW + 1
+    assert best_of(among, numbers(*draws), load, 3).pick(Asking()) is among[0]
+
+
+def test_few_nodes_stay_a_choice() -> None:
+    """With no more nodes than choices two are drawn, or the same node would always win."""
+    among = nodes(1, 1, 1)
+    assert type(best_of(among, lambda: 0.0, load, 3)) is type(two_choices(among, lambda: 0.0, load))
