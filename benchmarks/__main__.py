@@ -1,7 +1,7 @@
 """Every benchmark, one after another, into one page.
 
-    python -m benchmarks                 all of them; the page goes to benchmarks/results/latest.md
-    python -m benchmarks overhead pick   some of them, to the terminal only
+python -m benchmarks                 all of them; the page goes to benchmarks/results/latest.md
+python -m benchmarks overhead pick   some of them, to the terminal only
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decorators: what a decorated call costs above the bare one, and who keeps half-open to one probe, beside other libraries.
+"""Decorators: what a decorated call costs above the bare one, and how breakers behave when calls come together.
 
     python -m benchmarks.decorators            both tables
     python -m benchmarks.decorators --gate     exit 1 above twice the target (headroom for a noisy machine)
@@ -161,39 +161,35 @@ def by_hand(function: Callable[..., Awaitable[Any]]) -> Function:
 
 
 class Backend:
-    """Fails until it is told to recover; then takes 50 ms and counts who is inside."""
+    """Fails until it is told to recover; then takes 50 ms and knows how many were inside together at most."""
 
     def __init__(self) -> None:
         self.broken = True
-        self.calls = 0
+        self.inside = self.most = 0
+
+    def enter(self) -> None:
+        """A call arrives."""
+        if self.broken:
+            raise ConnectionError
+        self.inside += 1
+        self.most = max(self.most, self.inside)
 
     def call(self) -> None:
         """As a sync client meets it."""
-        if self.broken:
-            raise ConnectionError
-        self.calls += 1
+        self.enter()
         time.sleep(0.05)
+        self.inside -= 1
 
     async def acall(self) -> None:
         """As an async client meets it."""
-        if self.broken:
-            raise ConnectionError
-        self.calls += 1
+        self.enter()
         await asyncio.sleep(0.05)
+        self.inside -= 1
 
 
-def let_in_threads(name: str) -> int:
-    """How many of 20 threads that come at once after the open time the breaker lets through."""
-    backend = Backend()
-    function = breakers(backend.call, False, failures=2, seconds=0.2)[name]
-    for _ in range(3):
-        try:
-            function()
-        except Exception as error:
-            del error
-    time.sleep(0.5)
-    backend.broken = False
-    start = Barrier(CALLERS)
+def at_once(callers: int, function: Function) -> float:
+    """Seconds until all of them, begun together on threads, are through."""
+    start = Barrier(callers + 1)
 
     def call() -> None:
         start.wait()
@@ -202,12 +198,26 @@ def let_in_threads(name: str) -> int:
         except Exception as error:
             del error
 
-    threads = [Thread(target=call) for _ in range(CALLERS)]
+    threads = [Thread(target=call) for _ in range(callers)]
     for thread in threads:
         thread.start()
+    start.wait()
+    began = time.perf_counter()
     for thread in threads:
         thread.join()
-    return backend.calls
+    return time.perf_counter() - began
+
+
+def let_in_threads(name: str) -> int:
+    """How many of 20 threads that come together after the open time are inside at once."""
+    backend = Backend()
+    function = breakers(backend.call, False, failures=2, seconds=0.2)[name]
+    for _ in range(3):
+        at_once(1, function)
+    time.sleep(0.5)
+    backend.broken = False
+    at_once(CALLERS, function)
+    return backend.most
 
 
 async def let_in_tasks(name: str) -> int:
@@ -223,22 +233,25 @@ async def let_in_tasks(name: str) -> int:
     await asyncio.sleep(0.5)
     backend.broken = False
     await asyncio.gather(*(function() for _ in range(CALLERS)), return_exceptions=True)
-    return backend.calls
+    return backend.most
 
 
-def half_open() -> str:
+def concurrency() -> str:
     """The second table."""
     lines = [
-        f"### Calls let through at once by a half-open breaker, of {CALLERS}",
+        "### Breakers under concurrency",
         "",
-        "| library | threads | tasks |",
-        "|---|---|---|",
+        f"| library | half-open lets in at once, of {CALLERS} threads | of {CALLERS} tasks | closed, 5 threads of 0.2 s take |",
+        "|---|---|---|---|",
     ]
     sync_names, async_names = list(breakers(plain, False)), list(breakers(later, True))
     for name in dict.fromkeys([*sync_names, *async_names]):
         threads = let_in_threads(name) if name in sync_names else "-"
         tasks = asyncio.run(let_in_tasks(name)) if name in async_names else "-"
-        lines.append(f"| {name} | {threads} | {tasks} |")
+        took = "-"
+        if name in sync_names:
+            took = f"{at_once(5, breakers(lambda: time.sleep(0.2), False)[name]):.2f} s"
+        lines.append(f"| {name} | {threads} | {tasks} | {took} |")
     return "\n".join(lines) + "\n"
 
 
@@ -252,7 +265,7 @@ def main() -> int:
     print(machine())
     print()
     print(table("Overhead of a decorated call, happy path", rows))
-    print(half_open())
+    print(concurrency())
     return 1 if chosen.gate and any(row.bar and row.median > row.bar * HEADROOM for row in rows) else 0
 
 

@@ -18,7 +18,7 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from meshlib.balancing import BALANCERS

@@ -101,7 +101,9 @@ def main() -> None:
             print("sync:   answered")
             next(server for server in servers if server.port == used).kill()
             print("the server in use is killed")
-            print("sync:  ", sum(ping(mesh) != used for _ in range(50)), "of 50 commands answered by the other")
+            print(
+                "sync:  ", sum(ping(mesh) != used for _ in range(50)), "of 50 commands answered by the other"
+            )
             print("asyncio:", asyncio.run(ping_async(mesh)) != used and "answered by the other")
 
 

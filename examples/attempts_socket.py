@@ -1,6 +1,6 @@
 """Any protocol: `mesh.attempts()` hands a raw socket its endpoint and keeps the score.
 
-    python examples/attempts_socket.py
+python examples/attempts_socket.py
 """
 
 import socket
@@ -15,7 +15,8 @@ class Upper(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         for line in self.rfile:
-            self.wfile.write(b"%d %s" % (self.server.server_address[1], line.upper()))
+            port = self.connection.getsockname()[1]
+            self.wfile.write(b"%d %s" % (port, line.upper()))
 
 
 def serve() -> socketserver.ThreadingTCPServer:

@@ -23,7 +23,9 @@ class CheapestOptions(Options, frozen=True, kw_only=True):
 
     group: ClassVar[str] = "balancer.cheapest"
 
-    label: Annotated[str, Meta(min_length=1, description="The endpoint label that holds the price.")] = "price"
+    label: Annotated[str, Meta(min_length=1, description="The endpoint label that holds the price.")] = (
+        "price"
+    )
 
 
 class Cheapest:

@@ -1,6 +1,6 @@
 """The same protections for plain functions, sync and async.
 
-    python examples/decorators.py
+python examples/decorators.py
 """
 
 import asyncio

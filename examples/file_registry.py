@@ -1,6 +1,6 @@
 """A file as the registry: instances come and go by editing it, without a restart.
 
-    python examples/file_registry.py
+python examples/file_registry.py
 """
 
 import json
@@ -52,7 +52,9 @@ def main() -> None:
             file.write_text("this is no document")
             time.sleep(1.5)
             print("a bad file changes nothing:", sorted(call_names(orders)))
-            print("and says so:", mesh.state()["services"]["orders"]["discovery"]["error"].replace(folder, ""))
+            print(
+                "and says so:", mesh.state()["services"]["orders"]["discovery"]["error"].replace(folder, "")
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Code that owns its httpx client, such as an SDK: it takes a transport, and the mesh comes in there.
 
-    python examples/foreign_httpx_client.py
+python examples/foreign_httpx_client.py
 """
 
 import httpx

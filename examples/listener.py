@@ -1,6 +1,6 @@
 """Watching calls without OpenTelemetry: a listener counts outcomes and is told of every ejection.
 
-    python examples/listener.py
+python examples/listener.py
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """One file says how calls are treated, and a change of it is seen while the process runs.
 
-    python examples/policy_file.py
+python examples/policy_file.py
 """
 
 import time
@@ -33,7 +33,7 @@ timeout = "30s"
 
 def effective_timeout(mesh: Mesh, path: str) -> float:
     """What `explain` says of the timeout of a request."""
-    return mesh.explain("http://orders", "GET", path).facts["policy"]["timeout"]["value"]
+    return float(mesh.explain("http://orders", "GET", path).facts["policy"]["timeout"]["value"])
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The same for asyncio: fifty calls at a time, one instance made slow, and the fast ones take over its share.
 
-    python examples/quickstart_async.py
+python examples/quickstart_async.py
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A first call: two instances of one service, the one in use is killed, and nothing is lost.
 
-    python examples/quickstart_sync.py
+python examples/quickstart_sync.py
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """How your own tests make the service you call misbehave. Run it as a program, or with pytest.
 
-    python examples/testing_your_service.py
-    pytest examples/testing_your_service.py
+python examples/testing_your_service.py
+pytest examples/testing_your_service.py
 """
 
 import httpx

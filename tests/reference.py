@@ -35,10 +35,14 @@ class Rules:
     base: float = 0.025
     cap: float = 0.25
     budget: tuple[float, float, float] | None = None  # ratio, floor a second, window
-    breaker: tuple[float, int, int | None, float, float] | None = None  # ratio, calls, in a row, open_for, longest
+    breaker: tuple[float, int, int | None, float, float] | None = (
+        None  # ratio, calls, in a row, open_for, longest
+    )
     breaker_window: float = 10.0
     limit: int | None = None
-    ejection: tuple[float, int, int | None, float, float, float] | None = None  # ratio, requests, row, base, most, share
+    ejection: tuple[float, int, int | None, float, float, float] | None = (
+        None  # ratio, requests, row, base, most, share
+    )
     ejection_window: float = 10.0
     better_by: float = 0.1
     raise_on_exhausted: bool = False
@@ -286,7 +290,9 @@ class Ejector:
 
     def settle(self) -> None:
         out = [node for node in self.nodes if node.ejected]
-        allowed = min(len(self.nodes) - 1, max(1, int(len(self.nodes) * self.share))) if len(self.nodes) > 1 else 0
+        allowed = (
+            min(len(self.nodes) - 1, max(1, int(len(self.nodes) * self.share))) if len(self.nodes) > 1 else 0
+        )
         panic = len(out) > allowed
         if panic != self.panic:
             self.panic = panic

@@ -49,7 +49,9 @@ class Reply:
 class Stream(Reply):
     """A reply whose messages come one by one, and which holds its attempt's lease until it is closed."""
 
-    def __init__(self, attempt: Attempt, messages: list[Any], clock: Callable[[], float], code: str = "OK") -> None:
+    def __init__(
+        self, attempt: Attempt, messages: list[Any], clock: Callable[[], float], code: str = "OK"
+    ) -> None:
         super().__init__(code)
         self.attempt = attempt
         self.messages = messages

@@ -89,7 +89,9 @@ class Reader:
             self._run(text, step.argument)
         else:
             for line in text.splitlines():
-                assert re.search(_pattern(line), self.printed, re.MULTILINE), f"{line!r} not in:\n{self.printed}"
+                assert re.search(_pattern(line), self.printed, re.MULTILINE), (
+                    f"{line!r} not in:\n{self.printed}"
+                )
 
     def _placed(self, text: str) -> str:
         for written, port in self._ports.items():
@@ -145,5 +147,7 @@ class Reader:
 
 def _pattern(line: str) -> str:
     """The line at the beginning of one; any number in place of each of its own, any text for `...`, any room between words."""
-    words = [re.sub(r"\d+", r"\\d+", re.escape(word)).replace(re.escape("..."), ".*") for word in line.split()]
+    words = [
+        re.sub(r"\d+", r"\\d+", re.escape(word)).replace(re.escape("..."), ".*") for word in line.split()
+    ]
     return r"^\s*" + r"\s+".join(words)

@@ -104,7 +104,9 @@ def test_threads_and_two_loops(size: int) -> None:
 
         return run
 
-    threads = [threading.Thread(target=guard(lambda seed=seed: threaded(guarded, seed))) for seed in range(WORKERS)]
+    threads = [
+        threading.Thread(target=guard(lambda seed=seed: threaded(guarded, seed))) for seed in range(WORKERS)
+    ]
     threads += [threading.Thread(target=guard(lambda seed=seed: many(guarded, seed))) for seed in (1, 2)]
     for thread in threads:
         thread.start()

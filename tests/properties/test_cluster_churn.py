@@ -44,7 +44,9 @@ class Churn(RuleBasedStateMachine):
         kind = BALANCERS.get("p2c")
         detector = OutlierDetector(EjectionOptions(consecutive_failures=2, minimum_requests=2), random)
         self.dropped: list[Node] = []
-        self.cluster = Cluster("orders", kind(kind.options()), random, detector=detector, dropped=self.dropped.append)
+        self.cluster = Cluster(
+            "orders", kind(kind.options()), random, detector=detector, dropped=self.dropped.append
+        )
         retry = RetryPolicy(RetryOptions(on=RETRIED, attempts=4))
         self.plan = CallPlan("orders", self.cluster, RPC, random, retry=retry, max_attempts=4, timeout=1e6)
         self.now = 1000.0
@@ -57,19 +59,29 @@ class Churn(RuleBasedStateMachine):
     def note(self) -> None:
         self.seen |= {*self.cluster.nodes.values(), *self.cluster.departed.values()}
 
-    @rule(hosts=st.lists(st.sampled_from(HOSTS), unique=True), priority=st.integers(0, 1), weight=st.sampled_from([0, 1, 100]))
+    @rule(
+        hosts=st.lists(st.sampled_from(HOSTS), unique=True),
+        priority=st.integers(0, 1),
+        weight=st.sampled_from([0, 1, 100]),
+    )
     def apply(self, hosts: list[str], priority: int, weight: float) -> None:
         """A whole set at once; an older one that was under way is given up."""
         self.begin(hosts, priority, weight)
         self.end()
 
-    @rule(hosts=st.lists(st.sampled_from(HOSTS), unique=True), priority=st.integers(0, 1), weight=st.sampled_from([0, 1, 100]))
+    @rule(
+        hosts=st.lists(st.sampled_from(HOSTS), unique=True),
+        priority=st.integers(0, 1),
+        weight=st.sampled_from([0, 1, 100]),
+    )
     def begin(self, hosts: list[str], priority: int, weight: float) -> None:
         """The first slice of a set."""
         if self.work is not None:
             self.work.close()
         endpoints = [
-            Endpoint(host=host, port=1, priority=priority * (index % 2), weight=weight if index % 3 == 0 else 100)
+            Endpoint(
+                host=host, port=1, priority=priority * (index % 2), weight=weight if index % 3 == 0 else 100
+            )
             for index, host in enumerate(hosts)
         ]
         self.pending = hosts

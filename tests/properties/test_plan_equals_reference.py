@@ -118,7 +118,11 @@ class Engine:
         if rules.ejection is not None:
             ratio, requests, row, base, most, share = rules.ejection
             options = EjectionOptions(
-                success_ratio=ratio, minimum_requests=requests, consecutive_failures=row, base=base, maximum=most,
+                success_ratio=ratio,
+                minimum_requests=requests,
+                consecutive_failures=row,
+                base=base,
+                maximum=most,
                 max_share=share,
             )
             self.detector = OutlierDetector(options, stream("detector"))
@@ -132,7 +136,10 @@ class Engine:
             self.breaker = CircuitBreaker(
                 "orders",
                 BreakerOptions(
-                    failure_ratio=failed, minimum_calls=calls, consecutive_failures=in_row, open_for=open_for,
+                    failure_ratio=failed,
+                    minimum_calls=calls,
+                    consecutive_failures=in_row,
+                    open_for=open_for,
                     max_open_for=longest,
                 ),
                 stream("breaker"),
@@ -179,7 +186,8 @@ def reference_state(reference: Reference, clock: FakeClock, stop: str | None) ->
     return {
         "now": clock(),
         "nodes": [
-            (n.address, n.in_flight, n.calls, n.failures, n.barrier, n.ejected, n.ejections) for n in reference.nodes
+            (n.address, n.in_flight, n.calls, n.failures, n.barrier, n.ejected, n.ejections)
+            for n in reference.nodes
         ],
         "panic": reference.ejector is not None and reference.ejector.panic,
         "breaker": None if reference.breaker is None else reference.breaker.state,
@@ -201,18 +209,26 @@ rules = st.builds(
     timeout=st.sampled_from([0.3, 1.0, 10.0]),
     attempt_timeout=st.sampled_from([None, 0.1, 2.0]),
     attempts=st.integers(1, 5),
-    on=st.sampled_from([("unsent", "reset", "timeout", "throttled", "UNAVAILABLE"), ("unsent", "UNAVAILABLE"), ("reset",)]),
+    on=st.sampled_from(
+        [("unsent", "reset", "timeout", "throttled", "UNAVAILABLE"), ("unsent", "UNAVAILABLE"), ("reset",)]
+    ),
     retries=st.sampled_from([True, True, True, False]),
     budget=st.sampled_from([None, (0.2, 0.0, 10.0), (0.5, 0.2, 10.0), (0.2, 10.0, 10.0)]),
-    breaker=st.sampled_from([None, (0.5, 2, None, 1.0, 4.0), (0.5, 20, 3, 0.5, 8.0), (1.0, 3, None, 5.0, 60.0)]),
+    breaker=st.sampled_from(
+        [None, (0.5, 2, None, 1.0, 4.0), (0.5, 20, 3, 0.5, 8.0), (1.0, 3, None, 5.0, 60.0)]
+    ),
     limit=st.sampled_from([None, None, 1, 2]),
-    ejection=st.sampled_from([None, (0.8, 2, 2, 1.0, 4.0, 0.5), (0.8, 5, 5, 1.0, 60.0, 0.5), (0.5, 3, None, 0.5, 0.5, 1.0)]),
+    ejection=st.sampled_from(
+        [None, (0.8, 2, 2, 1.0, 4.0, 0.5), (0.8, 5, 5, 1.0, 60.0, 0.5), (0.5, 3, None, 0.5, 0.5, 1.0)]
+    ),
     raise_on_exhausted=st.booleans(),
 )
 seconds = st.sampled_from([0.0, 0.0, 0.004, 0.05, 0.4])
 scripted = (
     st.lists(st.tuples(st.sampled_from(KINDS), seconds), min_size=1, max_size=6)
-    | st.lists(st.tuples(st.sampled_from(["503", "503", "ok", "reset", "429"]), seconds), min_size=1, max_size=6)
+    | st.lists(
+        st.tuples(st.sampled_from(["503", "503", "ok", "reset", "429"]), seconds), min_size=1, max_size=6
+    )
     | st.just([("503", 0.0)] * 6)
 )
 calls = st.tuples(
@@ -263,7 +279,9 @@ class Pair:
         deadline = self.clock() + within if within else 0.0
         facts: Any = None
         try:
-            result: Any = sync.drive(self.engine.plan, Request(), send, self.clock, flags, deadline, self.clock.sleep).code
+            result: Any = sync.drive(
+                self.engine.plan, Request(), send, self.clock, flags, deadline, self.clock.sleep
+            ).code
         except (Exception, CancelError) as error:
             result = name_of(error)
             if isinstance(error, MeshError):
@@ -271,7 +289,9 @@ class Pair:
         held = sent[-1][2] if sent and sent[-1][2].held else None
         return result, [one[:2] for one in sent], (list(self.clock.sleeps), facts), held
 
-    def through_reference(self, flags: int, within: float, script: list[tuple[str, float]]) -> tuple[Any, ...]:
+    def through_reference(
+        self, flags: int, within: float, script: list[tuple[str, float]]
+    ) -> tuple[Any, ...]:
         left, sent = list(script), []
 
         def send(one: Any, request: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from meshlib.balancing.base import Picked, Picker, PickingCall, Random
-from meshlib.balancing.choices import Cost, two_choices
+from meshlib.balancing.choices import Cost, stand_in, two_choices
 from meshlib.balancing.weights import Draw, live, uneven
 
 __all__ = ["best_of"]
@@ -51,18 +51,23 @@ class _Equal:
             if other >= first:
                 other += 1
             node = nodes[other]
-            if node.usable(now):
-                price = cost(node, now)
-                if price < lowest:
-                    best, lowest = node, price
+            if not node.usable(now):
+                found = stand_in(nodes, random, now, best)
+                if found is None:
+                    continue
+                node = found
+            price = cost(node, now)
+            if price < lowest:
+                best, lowest = node, price
         return best
 
 
 class _Weighted:
-    __slots__ = ("_choices", "_cost", "_draw")
+    __slots__ = ("_choices", "_cost", "_draw", "_random")
 
     def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost, choices: int) -> None:
         self._draw = Draw(nodes, random)
+        self._random = random
         self._choices = range(choices)
         self._cost = cost
 
@@ -74,6 +79,8 @@ class _Weighted:
             node = self._draw.one()
             if best is None:
                 best = node
+            if not node.usable(now):
+                node = stand_in(self._draw.nodes, self._random, now, best) or node
             if node.usable(now):
                 # Drawn by weight already; the cost is divided by it too, or a light node would look idle beside a heavy
                 # one. Crosswise, because a weight may have become 0 since this picker was built.

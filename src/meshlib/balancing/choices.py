@@ -12,9 +12,10 @@ from meshlib.balancing.base import Picked, Picker, PickingCall, Random
 from meshlib.balancing.uniform import Only
 from meshlib.balancing.weights import Draw, live, uneven
 
-__all__ = ["Cost", "two_choices"]
+__all__ = ["Cost", "stand_in", "two_choices"]
 
 Cost = Callable[[Picked, float], float]
+_WALK = 8
 
 
 def two_choices(nodes: Sequence[Picked], random: Random, cost: Cost) -> Picker:
@@ -23,6 +24,24 @@ def two_choices(nodes: Sequence[Picked], random: Random, cost: Cost) -> Picker:
     if len(nodes) == 1:
         return Only(nodes[0])
     return _Weighted(nodes, random, cost) if uneven(nodes) else _Equal(nodes, random, cost)
+
+
+def stand_in(nodes: Sequence[Picked], random: Random, now: float, beside: Picked) -> Picked | None:
+    """A usable node in place of a draw that is out, other than `beside`; None when a short walk from a random place finds none.
+
+    Without it one node that is out makes every pick that draws it blind: with one of three out, a slow one of the other two
+    would keep a third of the calls. The walk's direction is drawn too, or the node behind the missing one would get all
+    of its draws.
+    """
+    count = len(nodes)
+    index = int(random() * count)
+    step = 1 if random() < 0.5 else -1
+    for _ in range(min(count, _WALK)):
+        node = nodes[index]
+        if node is not beside and node.usable(now):
+            return node
+        index = (index + step) % count
+    return None
 
 
 class _Equal:
@@ -43,27 +62,28 @@ class _Equal:
             second += 1
         a, b = self._nodes[first], self._nodes[second]
         now = call.now
-        if not b.usable(now):
-            return a
         if not a.usable(now):
-            return b
+            a = stand_in(self._nodes, self._random, now, b) or b
+        if not b.usable(now):
+            b = stand_in(self._nodes, self._random, now, a) or a
         return a if self._cost(a, now) <= self._cost(b, now) else b
 
 
 class _Weighted:
-    __slots__ = ("_cost", "_draw")
+    __slots__ = ("_cost", "_draw", "_random")
 
     def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost) -> None:
         self._draw = Draw(nodes, random)
+        self._random = random
         self._cost = cost
 
     def pick(self, call: PickingCall) -> Picked:
         a, b = self._draw.one(), self._draw.one()
         now = call.now
-        if not b.usable(now):
-            return a
         if not a.usable(now):
-            return b
+            a = stand_in(self._draw.nodes, self._random, now, b) or b
+        if not b.usable(now):
+            b = stand_in(self._draw.nodes, self._random, now, a) or a
         # Drawn by weight already; the cost is divided by it too, or a light node would look idle beside a heavy one.
         cheaper = self._cost(a, now) * b.endpoint.weight <= self._cost(b, now) * a.endpoint.weight
         return a if cheaper else b

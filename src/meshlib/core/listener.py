@@ -63,9 +63,7 @@ class Fanout(Listener):
     `report` counts, says it once for each class, and must not raise itself.
     """
 
-    def __init__(
-        self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]
-    ) -> None:
+    def __init__(self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]) -> None:
         self._listeners = tuple(listeners)
         self._report = report
 

@@ -148,7 +148,10 @@ class Decorator(Protocol):
 
 
 @overload
-def circuit_breaker(function: Callable[P, R], /) -> Breaking[P, R]: ...
+def circuit_breaker(function: Callable[P, R], /) -> Breaking[P, R]:
+    """The bare form, `@circuit_breaker`: all options at their defaults."""
+
+
 @overload
 def circuit_breaker(
     name: str | None = None,

@@ -138,7 +138,10 @@ class Decorator(Protocol):
 
 
 @overload
-def retry(function: Callable[P, R], /) -> Retrying[P, R]: ...
+def retry(function: Callable[P, R], /) -> Retrying[P, R]:
+    """The bare form, `@retry`: all options at their defaults."""
+
+
 @overload
 def retry(
     name: str | None = None,

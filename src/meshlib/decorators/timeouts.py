@@ -136,7 +136,10 @@ class Decorator(Protocol):
 
 
 @overload
-def timeout(function: Callable[P, R], /) -> Bounded[P, R]: ...
+def timeout(function: Callable[P, R], /) -> Bounded[P, R]:
+    """The bare form, `@timeout`: all options at their defaults."""
+
+
 @overload
 def timeout(
     seconds: float | str | None = ...,

@@ -53,7 +53,9 @@ class _Course:
     def offer(self) -> None:
         if self.offered:
             self.quit()
-            raise RuntimeError("an attempt was not entered: use `with attempt as node:` (or `async with`) in the loop")
+            raise RuntimeError(
+                "an attempt was not entered: use `with attempt as node:` (or `async with`) in the loop"
+            )
         self.offered = True
 
     def entered(self) -> Call:

@@ -155,6 +155,10 @@ class Cluster:
             if self.detector is not None and node.departed == NEVER:
                 self.detector.record(node, outcome, now, attempt.probe)
                 attempt.probe = False
+                if node.health is not None and node.health.ejected and not self.detector.panic:
+                    # Out for its time, and unlearned for its probe: what it was charged would keep every pick away from
+                    # it for minutes after it is well again. The cold-start guard lets one attempt in at a time.
+                    node.ewma = 0.0
             if not held:
                 attempt.held = False
                 node.in_flight -= 1
@@ -249,10 +253,11 @@ class Cluster:
         """Make `snapshot` the set to pick from. A generator: the control path pauses at every yield (DESIGN 4.3).
 
         Nodes whose key stays, or comes back in time, keep everything; calls go on with the old picker until one assignment
-        replaces it. One at a time for each cluster; one that is given up midway has changed nothing.
+        replaces it. One at a time for each cluster; one that is given up midway leaves the set as it was.
         """
         nodes: dict[Key, Node] = {}
         back: list[Node] = []
+        levels: set[int] = set()
         known, departed = self.nodes, self.departed
         endpoints = iter(snapshot.endpoints)
         while batch := list(islice(endpoints, _SLICE)):
@@ -267,10 +272,16 @@ class Cluster:
                         back.append(node)
                 node.endpoint = endpoint
                 nodes[key] = node
+                levels.add(endpoint.priority)
             yield
-        gone = [node for key, node in known.items() if key not in nodes]
+        gone: list[Node] = []
+        keys = iter(known)
+        while some := list(islice(keys, 4 * _SLICE)):
+            gone += [known[key] for key in some if key not in nodes]
+            yield
+        everyone = list(nodes.values())
         yield
-        picker = self._picker(list(nodes.values())) if nodes else None
+        picker = (self._build if len(levels) == 1 else self._picker)(everyone) if everyone else None
         yield
         with self.lock:
             self._swap(nodes, gone, back, now)

@@ -30,7 +30,7 @@ def open_circuit(plan: CallPlan, request: Any, now: float) -> BaseException:
     plan.refused("breaker", now)
     message = (
         f"{plan.family.describe(request)} was refused: the circuit breaker of {plan.service} is "
-        f"{breaker.state.value.replace('_', '-')}, next try in {wait:.1f} s"
+        f"{breaker.state.value}, next try in {wait:.1f} s"
     )
     error = plan.family.errors.CircuitOpenError(message, target=plan.service, retry_after=wait)
     return plan.family.attach(error, request)
@@ -74,7 +74,9 @@ def expired(call: Call, now: float) -> BaseException:
     plan = call.plan
     if not call.made:
         if not plan.cluster.ready:
-            return no_endpoint(call, now)  # it waited for its first endpoints: that is the reason worth telling
+            return no_endpoint(
+                call, now
+            )  # it waited for its first endpoints: that is the reason worth telling
         plan.refused("deadline", now)
     message = f"{_headline(call, now, 'exceeded its deadline')}{_listing(call)}"
     error = plan.family.errors.DeadlineExceededError(

@@ -9,7 +9,7 @@ from meshlib.telemetry import names
 
 __all__ = ["BREAKER_STATES", "Reading", "read_states"]
 
-BREAKER_STATES = ("closed", "open", "half_open")
+BREAKER_STATES = ("closed", "open", "half-open")
 """Each is a series of its own, 1 for the state that holds and 0 for the others: numbers for states need a legend."""
 
 Labels = tuple[tuple[str, str], ...]

@@ -126,8 +126,8 @@ def _breaker(facts: Mapping[str, Any]) -> _Line | None:
     what = "" if facts.get("kind", "service") == "service" else f"{facts.get('kind')} "
     if to == "open":
         return logging.WARNING, "open", f"the {what}circuit breaker opened: {reason}"
-    if to == "half_open":
-        return logging.INFO, "half_open", f"the {what}circuit breaker is half-open and probes"
+    if to == "half-open":
+        return logging.INFO, "half-open", f"the {what}circuit breaker is half-open and probes"
     return logging.INFO, "closed", f"the {what}circuit breaker closed: {reason}"
 
 

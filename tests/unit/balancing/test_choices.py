@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
+from random import Random
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ def nodes(*weights: float) -> list[Node]:
 
 
 def numbers(*values: float) -> Callable[[], float]:
-    given: Iterator[float] = iter(values)
+    given: Iterator[float] = cycle(values)
     return lambda: next(given)
 
 
@@ -59,6 +61,26 @@ def test_out_loses_against_in(weights: tuple[float, ...]) -> None:
         among[out].barrier = NOW + 1
         for draws in ((0.1, 0.9), (0.9, 0.1)):
             assert two_choices(among, numbers(*draws), load).pick(Asking()) is among[1 - out]
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 2, 1)])
+def test_a_draw_that_is_out_is_replaced(weights: tuple[float, ...]) -> None:
+    """With one of three out the other two are compared, not taken blindly: the dear one is never picked."""
+    among = nodes(*weights)
+    among[0].in_flight, among[1].barrier = 50, NOW + 1
+    picker = two_choices(among, Random(1).random, load)
+    seen = [picker.pick(Asking()) for _ in range(200)]
+    assert seen.count(among[2]) > 150
+    assert among[1] not in seen
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 2, 1)])
+def test_all_out_is_an_answer_too(weights: tuple[float, ...]) -> None:
+    """Then the engine decides."""
+    among = nodes(*weights)
+    for node in among:
+        node.barrier = NOW + 1
+    assert two_choices(among, Random(1).random, load).pick(Asking()) in among
 
 
 def test_weighted_cost_is_divided() -> None:

@@ -9,7 +9,8 @@ from meshlib.core.override import Override
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "text"), [("10.0.0.1", 80, "10.0.0.1:80"), ("::1", 80, "[::1]:80"), ("a", 0, "a"), ("::1", 0, "[::1]")]
+    ("host", "port", "text"),
+    [("10.0.0.1", 80, "10.0.0.1:80"), ("::1", 80, "[::1]:80"), ("a", 0, "a"), ("::1", 0, "[::1]")],
 )
 def test_address(host: str, port: int, text: str) -> None:
     """IPv6 in brackets, the default port left out."""

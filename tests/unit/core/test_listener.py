@@ -63,7 +63,9 @@ def test_all_are_told_whatever_one_raises() -> None:
     """What is raised is reported, and the next listener is told all the same."""
     reported: list[tuple[str, str]] = []
     before, after = Noting(), Noting()
-    fanout = Fanout([before, Raising(), after], lambda who, error: reported.append((type(who).__name__, str(error))))
+    fanout = Fanout(
+        [before, Raising(), after], lambda who, error: reported.append((type(who).__name__, str(error)))
+    )
     everything(fanout)
     assert before.told == after.told == NAMES
     assert reported == [("Raising", name) for name in NAMES]

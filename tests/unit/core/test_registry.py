@@ -51,7 +51,9 @@ def test_unknown(registry: Registry[Any]) -> None:
     """The known ones are listed, the nearest suggested."""
     with pytest.raises(ConfigError) as caught:
         registry.get("objekt")
-    assert str(caught.value) == "unknown thing 'objekt': known are object, text, theirs; did you mean 'object'?"
+    assert (
+        str(caught.value) == "unknown thing 'objekt': known are object, text, theirs; did you mean 'object'?"
+    )
     with pytest.raises(ConfigError) as caught:
         registry.get("zzz")
     assert str(caught.value).endswith("theirs")

@@ -8,7 +8,9 @@ from meshlib.core.snapshot import EndpointSet
 
 def test_first_of_a_key_wins() -> None:
     """Published order without duplicates."""
-    found = EndpointSet([Endpoint(host="b"), Endpoint(host="a"), Endpoint(host="b", zone="z")], source="dns://b")
+    found = EndpointSet(
+        [Endpoint(host="b"), Endpoint(host="a"), Endpoint(host="b", zone="z")], source="dns://b"
+    )
     assert [endpoint.host for endpoint in found.endpoints] == ["b", "a"]
     assert found.endpoints[0].zone == ""
     assert len(found) == 2

@@ -52,7 +52,8 @@ def test_hanging_attempt_is_retried_elsewhere(run: Run, clock: FakeClock) -> Non
     servers = Servers(clock, {f"{host}:1": [(60.0, Reply()), Reply()] for host in "ab"})
     first: list[str] = []
     servers.answers = {
-        f"{host}:1": lambda attempt, request: (60.0 if not first else 0.0, first.append("x") or Reply()) for host in "ab"
+        f"{host}:1": lambda attempt, request: (60.0 if not first else 0.0, first.append("x") or Reply())
+        for host in "ab"
     }
 
     async def main() -> float:
@@ -81,7 +82,9 @@ def test_deadline_bounds_everything(run: Run, clock: FakeClock) -> None:
     assert idle(plan)
 
 
-def test_timeout_counts_whatever_the_family_catches(run: Run, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_counts_whatever_the_family_catches(
+    run: Run, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The wheel's timeout is an attempt's failure also in a family that does not list TimeoutError."""
     plan = plan_of("a", retry=None, timeout=1.0)
     plan.transport_errors = (RpcError,)

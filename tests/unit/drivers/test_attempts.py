@@ -13,7 +13,14 @@ from meshlib.core.deadline import AMBIENT, NEVER
 from meshlib.core.listener import Listener
 from meshlib.core.outcome import Outcome
 from meshlib.drivers.attempts import AsyncAttempts, Attempts
-from meshlib.resilience import BreakerOptions, BudgetOptions, CircuitBreaker, Limiter, LimitOptions, RetryBudget
+from meshlib.resilience import (
+    BreakerOptions,
+    BudgetOptions,
+    CircuitBreaker,
+    Limiter,
+    LimitOptions,
+    RetryBudget,
+)
 from meshlib.testing import FakeClock, VirtualLoop
 from tests.rpc import RPC, BrokenError, BusyError, RpcError, UnreachableError, idle, plan_of, publish
 
@@ -93,7 +100,7 @@ def test_failure_is_swallowed_and_retried_elsewhere(clock: FakeClock) -> None:
 def test_last_failure_is_raised_again(clock: FakeClock) -> None:
     """When there is no other attempt, the exception of the block is the one that comes out."""
     plan, seen = plan_of("a", "b", "c"), []
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(UnreachableError) as caught:  # noqa: PT012 - the loop is the statement
         for attempt in attempts(plan, clock):
             with attempt:
                 seen.append(UnreachableError())
@@ -107,7 +114,7 @@ def test_own_exception_passes_through(clock: FakeClock) -> None:
     """What is not in `on` is the user's: raised at once, held against nobody."""
     notes = Notes()
     plan = plan_of("a", listener=notes)
-    with pytest.raises(LookupError):
+    with pytest.raises(LookupError):  # noqa: PT012 - the loop is the statement
         for attempt in attempts(plan, clock):
             with attempt as node:
                 raise LookupError
@@ -119,7 +126,7 @@ def test_own_exception_passes_through(clock: FakeClock) -> None:
 def test_ignored_transport_error_is_raised(clock: FakeClock) -> None:
     """In `on` but nobody's failure (no free connection): raised, not retried."""
     plan = plan_of("a", "b")
-    with pytest.raises(BusyError):
+    with pytest.raises(BusyError):  # noqa: PT012 - the loop is the statement
         for attempt in attempts(plan, clock):
             with attempt:
                 raise BusyError
@@ -151,7 +158,7 @@ def test_attempt_never_entered(clock: FakeClock) -> None:
         break
     assert idle(plan)
     count = 0
-    with pytest.raises(RuntimeError, match="was not entered"):
+    with pytest.raises(RuntimeError, match="was not entered"):  # noqa: PT012 - the loop is the statement
         for _attempt in attempts(plan, clock):
             count += 1
     assert count == 1
@@ -210,7 +217,7 @@ def test_budget_and_deadline_are_shared(clock: FakeClock) -> None:
     """No budget, no second block; and inside a block the ambient deadline is the attempt's."""
     plan = plan_of("a", "b", budget=RetryBudget(BudgetOptions(ratio=0.0, floor=0.0)), timeout=4.0)
     count = 0
-    with pytest.raises(BrokenError):
+    with pytest.raises(BrokenError):  # noqa: PT012 - the loop is the statement
         for attempt in attempts(plan, clock, clock() + 8.0):
             with attempt:
                 count += 1
@@ -297,7 +304,9 @@ def test_async_success_and_retry(run: Run, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("caught", [(RpcError, TimeoutError), (RpcError,)])
-def test_block_that_takes_too_long(run: Run, clock: FakeClock, caught: tuple[type[BaseException], ...]) -> None:
+def test_block_that_takes_too_long(
+    run: Run, clock: FakeClock, caught: tuple[type[BaseException], ...]
+) -> None:
     """It is cancelled when its time is up, counts as timed out, and the next node gets its turn."""
     plan = plan_of("a", "b", timeout=2.0)
     plan.transport_errors = caught
@@ -394,7 +403,7 @@ def test_nested(run: Run, clock: FakeClock) -> None:
 
     async def main() -> float:
         begun = clock()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError):  # noqa: PT012 - the loop is the statement
             async for attempt in aattempts(outer, clock):
                 async with attempt:
                     async for nested in aattempts(inner, clock):

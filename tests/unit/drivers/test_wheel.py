@@ -184,7 +184,9 @@ def test_nested_alarms_of_one_task(run: Run, clock: FakeClock) -> None:
         try:
             await inner()
         except asyncio.CancelledError:
-            return ("outer" if alarm.disarm(cancelled=True) else "caller"), asyncio.current_task().cancelling()  # type: ignore[union-attr]
+            return (
+                "outer" if alarm.disarm(cancelled=True) else "caller"
+            ), asyncio.current_task().cancelling()  # type: ignore[union-attr]
         except TimeoutError as error:
             alarm.disarm()
             return str(error), asyncio.current_task().cancelling()  # type: ignore[union-attr]

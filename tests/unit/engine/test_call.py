@@ -9,7 +9,15 @@ import pytest
 from meshlib.core.deadline import AMBIENT
 from meshlib.core.outcome import CANCELLED, OK, Kind, Outcome
 from meshlib.engine import BUFFERED, HOP, IDEMPOTENT, REPLAYABLE, Attempt, Call, CallPlan
-from meshlib.resilience import BreakerOptions, BudgetOptions, CircuitBreaker, Limiter, LimitOptions, RetryBudget, State
+from meshlib.resilience import (
+    BreakerOptions,
+    BudgetOptions,
+    CircuitBreaker,
+    Limiter,
+    LimitOptions,
+    RetryBudget,
+    State,
+)
 from meshlib.resilience.retry import Stop
 from tests.rpc import RPC, Request, RpcError, idle, plan_of, publish
 
@@ -162,7 +170,9 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     with pytest.raises(RPC.errors.DeadlineExceededError) as early:
         call.begin(NOW + 1)
     assert (early.value.delivered, early.value.retry_safe, early.value.attempts) == ("no", True, ())
-    assert str(early.value) == "orders.Get exceeded its deadline before any attempt in 1.00 s (deadline 1.0 s)"
+    assert (
+        str(early.value) == "orders.Get exceeded its deadline before any attempt in 1.00 s (deadline 1.0 s)"
+    )
     assert plan.events[-1].facts == {"reason": "deadline"}
 
     call = opened(plan)
@@ -281,7 +291,9 @@ def test_rejected_reply_is_raised() -> None:
     call = opened(plan)
     call.finish(begun(call), ANSWERED, NOW)
     assert call.rejects()
-    with pytest.raises(RPC.errors.AttemptsExhaustedError, match="failed after 1 attempt in 0 ms .*retries are turned off"):
+    with pytest.raises(
+        RPC.errors.AttemptsExhaustedError, match=r"failed after 1 attempt in 0 ms .*retries are turned off"
+    ):
         call.settle("reply")
 
 
@@ -359,7 +371,9 @@ def test_retry_without_a_slot_ends_with_what_it_had() -> None:
     assert call.finish(begun(call), REFUSED, NOW) == 0.0
     other = opened(plan)
     begun(other)
-    with pytest.raises(RPC.errors.AttemptsExhaustedError, match="the concurrency limit has no room for another"):
+    with pytest.raises(
+        RPC.errors.AttemptsExhaustedError, match="the concurrency limit has no room for another"
+    ):
         call.begin(NOW)
     assert call.stop is Stop.LIMIT
 

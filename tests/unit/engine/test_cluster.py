@@ -32,7 +32,9 @@ def claimed(plan: CallPlan, now: float = NOW, *tried: Node) -> Attempt:
     return attempt
 
 
-def settled(plan: CallPlan, attempt: Attempt, outcome: Outcome = OK, now: float = NOW, held: bool = False) -> None:
+def settled(
+    plan: CallPlan, attempt: Attempt, outcome: Outcome = OK, now: float = NOW, held: bool = False
+) -> None:
     attempt.finished, attempt.outcome = now, outcome
     plan.cluster.settle(attempt, outcome, now, held)
 

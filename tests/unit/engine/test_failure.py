@@ -89,7 +89,12 @@ def test_facts_of_exhaustion() -> None:
     assert isinstance(error, AttemptsExhausted)
     assert isinstance(error, AttemptsExhaustedError)
     assert [facts.cause for facts in error.attempts] == ["unsent", "unsent", "reset"]
-    assert (error.delivered, error.retry_safe, error.target, error.__cause__) == ("maybe", False, "orders", last)
+    assert (error.delivered, error.retry_safe, error.target, error.__cause__) == (
+        "maybe",
+        False,
+        "orders",
+        last,
+    )
     assert error.request.method == "orders.Get"
     assert exhausted(*[UnreachableError() for _ in range(3)]).delivered == "no"
     reply = Reply("RESOURCE_EXHAUSTED", **{"retry-pushback": "-1"})
@@ -137,7 +142,9 @@ FACTS = {
 }
 
 
-@pytest.mark.parametrize("kind", [AttemptsExhausted, CircuitOpen, DeadlineExceeded, LimitExceeded, NoEndpoint])
+@pytest.mark.parametrize(
+    "kind", [AttemptsExhausted, CircuitOpen, DeadlineExceeded, LimitExceeded, NoEndpoint]
+)
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
 def test_errors_pickle_and_copy(kind: Any, again: Any) -> None:
     """Class, text and facts survive; also of a family's own classes."""
@@ -151,5 +158,11 @@ def test_errors_pickle_and_copy(kind: Any, again: Any) -> None:
 
 def test_namespace_is_complete() -> None:
     """The family's namespace holds every class that the engine raises."""
-    names = ["NoEndpointError", "CircuitOpenError", "LimitExceededError", "DeadlineExceededError", "AttemptsExhaustedError"]
+    names = [
+        "NoEndpointError",
+        "CircuitOpenError",
+        "LimitExceededError",
+        "DeadlineExceededError",
+        "AttemptsExhaustedError",
+    ]
     assert [hasattr(RPC.errors, name) for name in names] == [True] * 5

@@ -30,4 +30,9 @@ def test_refusals_are_noted() -> None:
         plan.refused("limit", 7.0)
     assert len(plan.events) == 1024
     event = plan.events[-1]
-    assert (event.kind, event.service, event.at, event.facts) == ("refusal", "orders", 7.0, {"reason": "limit"})
+    assert (event.kind, event.service, event.at, event.facts) == (
+        "refusal",
+        "orders",
+        7.0,
+        {"reason": "limit"},
+    )

@@ -16,7 +16,7 @@ def test_breaker_state_is_one_hot() -> None:
     """The state that holds is 1, the others are 0."""
     reading = read_states([{"services": {"orders": {"breaker": {"state": "open"}}}}])
     found = {dict(labels)[names.STATE]: value for labels, value in reading[names.BREAKER_STATE].items()}
-    assert found == {"closed": 0.0, "open": 1.0, "half_open": 0.0}
+    assert found == {"closed": 0.0, "open": 1.0, "half-open": 0.0}
 
 
 def test_nodes_are_added_up() -> None:

@@ -29,13 +29,13 @@ def event(kind: str, service: str = "orders", /, **facts: Any) -> Event:
 
 
 OPENED = event("breaker", from_="closed", to="open", kind="service", reason="12 of 20 calls failed in 10 s")
-CLOSED = event("breaker", from_="half_open", to="closed", kind="service", reason="1 of 1 probes succeeded")
+CLOSED = event("breaker", from_="half-open", to="closed", kind="service", reason="1 of 1 probes succeeded")
 
 LINES = [
     (OPENED, "WARNING", "orders: the circuit breaker opened: 12 of 20 calls failed in 10 s"),
     (CLOSED, "INFO", "orders: the circuit breaker closed: 1 of 1 probes succeeded"),
     (
-        event("breaker", "charge", from_="open", to="half_open", kind="function"),
+        event("breaker", "charge", from_="open", to="half-open", kind="function"),
         "INFO",
         "charge: the function circuit breaker is half-open and probes",
     ),

@@ -120,14 +120,14 @@ def test_events(mini: Any) -> None:
     tell = mini.otel.event
     tell(Event("breaker", "orders", 0.0, {"from": "closed", "to": "open", "kind": "service", "reason": "x"}))
     tell(
-        Event("breaker", "orders", 1.0, {"from": "open", "to": "half_open", "kind": "service", "reason": "x"})
+        Event("breaker", "orders", 1.0, {"from": "open", "to": "half-open", "kind": "service", "reason": "x"})
     )
     tell(Event("ejection", "orders", 0.0, {"node": "a:1"}))
     tell(Event("endpoints", "orders", 0.0, {"now": 3}))
     tell(Event("policy", "", 0.0, {"version": "2"}))
     tell(Event("policy", "", 0.0, {"error": "key 'x' is unknown"}))
     tell(Event("something else", "", 0.0, {}))
-    assert values(mini, names.BREAKER_TRANSITIONS, "meshlib.state") == {"open": 1, "half_open": 1}
+    assert values(mini, names.BREAKER_TRANSITIONS, "meshlib.state") == {"open": 1, "half-open": 1}
     assert values(mini, names.EJECTIONS, "meshlib.service") == {"orders": 1}
     assert values(mini, names.DISCOVERY_UPDATES, "meshlib.service") == {"orders": 1}
     assert [point.value for point in mini.numbers()[names.POLICY_REFUSALS]] == [1]
