@@ -1,4 +1,4 @@
-"""The policies of DESIGN as a naive chain of functions: obvious, slow, and never to be optimised.
+"""The policies as a naive chain of functions: obvious, slow, and never to be optimised.
 
 Each stage is a filter that gets the call and what comes after it. Windows are plain lists that are counted anew every time,
 every node is looked at for every pick, and nothing is shared with the engine but the vocabulary (Outcome) and the

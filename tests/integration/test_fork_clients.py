@@ -336,8 +336,10 @@ def test_gunicorn_preload(services: Services, tmp_path: Path) -> None:
             answers: list[list[str]] = []
 
             def ask() -> None:
-                for _ in range(25):
-                    answers.append(httpx.get(f"http://127.0.0.1:{port}/", timeout=10).text.split())
+                # A connection a call, so that all workers have their turn.
+                with httpx.Client(timeout=10, headers={"Connection": "close"}) as asking:
+                    for _ in range(25):
+                        answers.append(asking.get(f"http://127.0.0.1:{port}/").text.split())
 
             threads = [threading.Thread(target=ask) for _ in range(8)]
             for thread in threads:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["REFUSALS", "UNSET", "Shared", "given", "named", "runtime_of", "shared"]
 
 REFUSALS = (CircuitOpenError, LimitExceededError, RateLimitedError)
-"""What we refuse ourselves says nothing about what would have been called (DESIGN 2a: IGNORED)."""
+"""What we refuse ourselves says nothing about what would have been called."""
 
 UNSET: Any = object()
 """An argument that was not given."""
@@ -111,7 +111,7 @@ class Shared:
 
     def _bind(self) -> None:
         runtime = self._chosen or default()
-        _follow(runtime)
+        runtime.keep_up()  # a process that only decorates functions has no service to begin it
         while True:
             policy, keep, arguments = runtime.policy, runtime.keep, self.arguments
             # A document names services in lower case, as hosts are.
@@ -182,10 +182,3 @@ def named(word: str, name: Any) -> str | None:
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError(f"@{word} takes a name (text that is not empty), got {name!r}")
     return name
-
-
-def _follow(runtime: Runtime) -> None:
-    """A policy file is watched from the first service on; a process that only decorates functions has none."""
-    with runtime._lock:
-        if not runtime.closed:
-            runtime._keep_up()

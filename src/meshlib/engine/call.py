@@ -30,7 +30,7 @@ HOP = 8
 """A further hop of a call that already made its deposit: a redirect or an authentication round."""
 
 FIRST_SNAPSHOT = 5.0
-"""The longest a call waits for the first set of endpoints, in seconds (DESIGN 4.9)."""
+"""The longest a call waits for the first set of endpoints, in seconds."""
 
 
 class Call:
@@ -161,7 +161,7 @@ class Call:
         if attempt is not None and attempt.outcome is not None:
             attempt = None
         if attempt is not None:
-            # Left in flight by cancellation, a signal or a bug: nobody's failure, but the wait is evidence (DESIGN 4.6).
+            # Left in flight by cancellation, a signal or a bug: nobody's failure, but the wait is evidence.
             attempt.finished = now
             attempt.outcome = CANCELLED
             self.plan.cluster.settle(attempt, CANCELLED, now, False)

@@ -250,7 +250,7 @@ class Cluster:
     # --- control path ------------------------------------------------------------------------------------------------
 
     def apply(self, snapshot: EndpointSet, now: float) -> Generator[None, None, None]:
-        """Make `snapshot` the set to pick from. A generator: the control path pauses at every yield (DESIGN 4.3).
+        """Make `snapshot` the set to pick from. A generator: the control path pauses at every yield.
 
         Nodes whose key stays, or comes back in time, keep everything; calls go on with the old picker until one assignment
         replaces it. One at a time for each cluster; one that is given up midway leaves the set as it was.

@@ -25,7 +25,7 @@ def listening(runtime: Runtime, extra: Iterable[Listener], telemetry: bool) -> L
 
     def now() -> Mapping[str, Any]:
         found = seen()
-        return {} if found is None else state(found)
+        return {} if found is None else state(found, brief=True)
 
     names = ["log", "otel"] if telemetry else ["log"]
     return listeners(names, Watched(now, runtime.clock), extra)

@@ -1,4 +1,4 @@
-"""Naming: where a logical name's endpoints come from when no policy says so (DESIGN 2, "a name nobody configured")."""
+"""Naming: where a logical name's endpoints come from when no policy says so."""
 
 from __future__ import annotations
 

@@ -142,13 +142,18 @@ class Runtime:
         self.services[name.key] = service
         if started:
             service.ensure()
-            self._keep_up()
+            self.keep_up()
         return service
 
-    def _keep_up(self) -> None:
-        """Start the control path's own work, once, with the first service that needs a thread anyway or a policy to watch."""
-        if self._watching or (self._world is None and not self.policy.source.startswith("file:")):
-            return
+    def keep_up(self) -> None:
+        """Start the control path's own work, once: upkeep where anything is watched, and following the policy's file."""
+        with self._lock:
+            if self._watching or self.closed:
+                return
+            if self._world is not None or self.policy.source.startswith("file:"):
+                self._attend()
+
+    def _attend(self) -> None:
         control, me = self.world.background, ref(self)
         self._watching.append(control.spawn(lambda: upkeep(me), name="meshlib-upkeep"))
         if self.policy.source.startswith("file:"):

@@ -20,11 +20,12 @@ VERSION = 1
 """Of the shape below. Keys are only ever added."""
 
 
-def state(runtime: Runtime) -> dict[str, Any]:
+def state(runtime: Runtime, *, brief: bool = False) -> dict[str, Any]:
     """Everything a mesh knows now. Safe from any thread while calls, snapshots and policies change; blocks nobody.
 
     Each service is consistent in itself as far as one reader without a lock can see it: counters of a node are read one
-    after the other. Ages and `until` are seconds from now, numbers are finite, nothing is a secret.
+    after the other. Ages and `until` are seconds from now, numbers are finite, nothing is a secret. `brief` counts the nodes
+    of a cluster by state instead of listing them: for gauges that are read every few seconds, whatever the size.
     """
     now = runtime.clock()
     policy = runtime.policy
@@ -38,15 +39,16 @@ def state(runtime: Runtime) -> dict[str, Any]:
             "age": _age(policy.received, now),
             "error": runtime.policy_error,
         },
-        "services": {key: service_state(service, now) for key, service in _copied(runtime.services)},
+        "services": {key: service_state(service, now, brief) for key, service in _copied(runtime.services)},
     }
 
 
-def service_state(service: Service, now: float) -> dict[str, Any]:
+def service_state(service: Service, now: float, brief: bool = False) -> dict[str, Any]:
     """One service's part of it."""
     balancer = service.policy.balancer.name
     clusters = {
-        subset: cluster_state(cluster, balancer, now) for subset, cluster in _copied(service.clusters)
+        subset: _counts(cluster, now) if brief else cluster_state(cluster, balancer, now)
+        for subset, cluster in _copied(service.clusters)
     }
     snapshot, source = service.snapshot, service.source
     return {
@@ -67,6 +69,17 @@ def cluster_state(cluster: Cluster, balancer: str, now: float) -> dict[str, Any]
     """One cluster's: the nodes of the set in published order, then those that left and are draining."""
     nodes = [node for _, node in _copied(cluster.nodes)] + [node for _, node in _copied(cluster.departed)]
     return {"balancer": balancer, "nodes": [_node(node, now) for node in nodes]}
+
+
+def _counts(cluster: Cluster, now: float) -> dict[str, Any]:
+    endpoints: dict[str, int] = {}
+    in_flight = 0
+    for table in (cluster.nodes, cluster.departed):
+        for _, node in _copied(table):
+            word = node.state(now)
+            endpoints[word] = endpoints.get(word, 0) + 1
+            in_flight += node.in_flight
+    return {"endpoints": endpoints, "in_flight": in_flight}
 
 
 def _node(node: Node, now: float) -> dict[str, Any]:
@@ -108,10 +121,15 @@ def _limit(service: Service, clusters: dict[str, Any]) -> dict[str, Any]:
     limit = service.policy.limit
     found = service.runtime.keep.known("limit", service.key)
     if limit is None or limit.concurrency is None or found is None:
-        used = sum(node["in_flight"] for cluster in clusters.values() for node in cluster["nodes"])
+        used = sum(map(_in_flight, clusters.values()))
         return {"used": used, "limit": None if limit is None else limit.concurrency, "queued": 0}
     said: dict[str, Any] = found.describe()
     return said
+
+
+def _in_flight(cluster: dict[str, Any]) -> int:
+    known: int | None = cluster.get("in_flight")
+    return sum(node["in_flight"] for node in cluster["nodes"]) if known is None else known
 
 
 def _age(received: float, now: float) -> float:

@@ -1,4 +1,4 @@
-"""HTTP results as outcomes, decided once (DESIGN 2a). The one table of what counts as what."""
+"""HTTP results as outcomes, decided once. The one table of what counts as what."""
 
 from __future__ import annotations
 

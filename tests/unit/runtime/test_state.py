@@ -39,7 +39,7 @@ def called(mesh: Mesh, outcome: Outcome = OK) -> Any:
 
 
 def test_keys_are_the_promised_ones() -> None:
-    """The shape of DESIGN 2a, key by key."""
+    """The shape that docs/reference/state.md describes, key by key."""
     with mesh_with() as mesh:
         called(mesh)
         said = mesh.state()
@@ -163,3 +163,16 @@ def test_never_fails_while_sets_change() -> None:
         finally:
             stop = True
             thread.join()
+
+
+def test_brief_counts_instead_of_listing() -> None:
+    """The same services with counts by state: what gauges read, and what the limit uses is still known."""
+    with mesh_with() as mesh:
+        runtime = mesh.runtime
+        request = PlainRequest("orders")
+        call = runtime.plan(FAMILY, request).open(request, runtime.clock(), 4)
+        call.begin(runtime.clock())
+        said = state(runtime, brief=True)["services"]["orders"]
+        assert said["clusters"] == {"": {"endpoints": {"ready": 2}, "in_flight": 1}}
+        assert said["limit"]["used"] == 1
+        call.close(runtime.clock())
