@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 import time
@@ -177,7 +178,7 @@ def test_deadline_bounds_all_attempts(kind: str) -> None:
             side.get("/", timeout=0.4)
         assert 0.35 < time.monotonic() - started < 0.4 + SLACK
         assert isinstance(raised.value, httpx.TimeoutException)
-        assert "deadline 0.4 s" in str(raised.value)
+        assert re.search(r"deadline 0\.(4|39\d*) s", str(raised.value))
         assert 2 <= len(raised.value.attempts) <= 3
         assert in_flight(side.runtime) == 0
 

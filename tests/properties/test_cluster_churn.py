@@ -122,8 +122,11 @@ class Churn(RuleBasedStateMachine):
         return call
 
     @rule(target=streams, call=consumes(calls), outcome=st.sampled_from(OUTCOMES))
-    def finish(self, call: Any, outcome: Outcome) -> Any:
+    def end_of_attempt(self, call: Any, outcome: Outcome) -> Any:
         """An attempt ends; a retry goes on with another one, also through later sets."""
+        return self.finish(call, outcome)
+
+    def finish(self, call: Any, outcome: Outcome) -> Any:
         while call is not None:
             attempt = call.last
             delay = call.finish(attempt, outcome, self.now)
@@ -134,6 +137,14 @@ class Churn(RuleBasedStateMachine):
                 return attempt if attempt.held else None
             call = self.attempt(call)
         return None
+
+    @rule(bad=st.sampled_from(HOSTS), count=st.integers(4, 12))
+    def burst(self, bad: str, count: int) -> None:
+        """Many calls, one after the other, while one host fails."""
+        for _ in range(count):
+            call = self.plan.open(Request(), self.now, BUFFERED)
+            if self.attempt(call) is not None:
+                self.finish(call, OUTCOMES[3] if call.last.node.host == bad else OK)
 
     @rule(call=consumes(calls))
     def cancel(self, call: Any) -> None:
@@ -154,9 +165,11 @@ class Churn(RuleBasedStateMachine):
             attempt.release(self.now, OUTCOMES[3] if how == "break" else None)
         del self.held[attempt]
 
-    @rule(seconds=st.sampled_from([0.1, 2.0, DEPARTED_FOR]))
+    @rule(seconds=st.sampled_from([0.1, 2.0, DEPARTED_FOR - 1, DEPARTED_FOR]))
     def pass_time(self, seconds: float) -> None:
-        """Time passes and the control path ticks."""
+        """Time passes and the control path ticks; a set does not take that long to apply."""
+        if self.work is not None:
+            seconds = min(seconds, 0.1)
         self.now += seconds
         self.cluster.forget(self.now)
 
@@ -198,4 +211,4 @@ class Churn(RuleBasedStateMachine):
 
 
 TestChurn = Churn.TestCase
-TestChurn.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestChurn.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

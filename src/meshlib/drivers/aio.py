@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.notify import closed, deliver, settled
+from meshlib.drivers.notify import failed, settled
 from meshlib.drivers.sync import Clock
-from meshlib.drivers.wheel import wheel
+from meshlib.drivers.wheel import Alarm, wheel
 from meshlib.engine.attempt import Attempt
+from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
 
 __all__ = ["TIME_IS_UP", "drive", "wait"]
@@ -36,67 +37,68 @@ async def drive(
     An attempt that outlives `attempt.until` is cancelled by the loop's deadline wheel and counts as timed out; the
     caller's own cancellation passes through untouched.
     """
-    timers = wheel(clock)
-    now = clock()
-    listener = plan.listener
+    listener, timers = plan.listener, wheel(clock)
+    call: Call | None = None
     try:
-        call = plan.open(request, now, flags, deadline)
-    except BaseException:
-        deliver(plan)  # what refused it may have just been noted
-        raise
-    try:
+        call = plan.open(request, clock(), flags, deadline)
         if listener is not None:
             listener.call_started(call)
         while True:
-            step = call.begin(now)
-            if step.__class__ is not Attempt:
-                await wait(step, clock)  # type: ignore[arg-type]
-                now = clock()
+            step = call.begin(clock())
+            if not isinstance(step, Attempt):
+                await wait(step, clock)
                 continue
-            attempt: Attempt = step
             if listener is not None:
-                attempt.headers = listener.attempt_started(call, attempt)
-            alarm = timers.arm(attempt.until, now)
+                step.headers = listener.attempt_started(call, step)
+            alarm = timers.arm(step.until, step.started)
             try:
-                reply = await send(attempt, request)
+                reply = await send(step, request)
                 outcome = plan.classify(reply)
             except asyncio.CancelledError:
-                if not alarm.disarm(cancelled=True):
-                    raise
-                # Ours whatever the family takes for a transport error.
-                reply = TimeoutError(TIME_IS_UP)
-                outcome = plan.classify_error(reply, attempt)
+                reply = _late(alarm)
+                outcome = plan.classify_error(reply, step)
             except plan.transport_errors as error:
-                reply = error
-                outcome = plan.classify_error(error, attempt)
+                reply, outcome = error, plan.classify_error(error, step)
             finally:
                 alarm.disarm()
-            delay = call.finish(attempt, outcome, clock())
+            delay = call.finish(step, outcome, clock())
             if listener is not None:
-                listener.attempt_finished(call, attempt, outcome)
+                listener.attempt_finished(call, step, outcome)
             if delay is None:
                 break
-            await plan.family.adiscard(reply)
-            if delay > 0.0:
-                await sleep(delay)
-            now = clock()
+            await _replaced(plan, reply, delay, sleep)
         if not outcome.ok:
-            if call.rejects():
-                await plan.family.adiscard(reply)
-            reply = call.settle(reply)
-    except GeneratorExit:
-        # The collector found a task that nobody finished; it may have interrupted the holder of the very lock that
-        # closing takes.
-        call.abandon()
-        raise
-    except BaseException:
+            reply = await _settled(call, reply)
+    except BaseException as error:
         reply = None  # see drivers.sync
-        closed(call, clock())
+        failed(plan, call, error, clock())
         raise
     if listener is not None or plan.events:
         settled(call)
     call.last = None  # see drivers.sync
     return reply
+
+
+def _late(alarm: Alarm) -> TimeoutError:
+    """What a cancelled attempt brought: a timeout if it was the wheel's doing, whatever the family takes for an error."""
+    if alarm.disarm(cancelled=True):
+        return TimeoutError(TIME_IS_UP)
+    raise  # the CancelledError that the driver is handling
+
+
+async def _replaced(
+    plan: CallPlan, reply: Any, delay: float, sleep: Callable[[float], Awaitable[None]]
+) -> None:
+    """What a retry replaces is closed before the pause."""
+    await plan.family.adiscard(reply)
+    if delay > 0.0:
+        await sleep(delay)
+
+
+async def _settled(call: Call, reply: Any) -> Any:
+    if call.rejects():
+        await call.plan.family.adiscard(reply)
+    return call.settle(reply)
 
 
 async def wait(turn: Wait, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from meshlib.engine.plan import CallPlan
 if TYPE_CHECKING:
     from meshlib.engine.call import Call
 
-__all__ = ["closed", "deliver", "settled"]
+__all__ = ["closed", "deliver", "failed", "settled"]
 
 
 def deliver(plan: CallPlan) -> None:
@@ -26,8 +26,20 @@ def deliver(plan: CallPlan) -> None:
             listener.event(event)
 
 
+def failed(plan: CallPlan, call: Call | None, error: BaseException, now: float) -> None:
+    """A driver is left by `error`: give everything back and tell the listener. Without a call, opening it was refused."""
+    if call is None:
+        deliver(plan)
+    elif isinstance(error, GeneratorExit):
+        # The collector found a coroutine that nobody finished; it may have interrupted the holder of the very lock that
+        # closing takes.
+        call.abandon()
+    else:
+        closed(call, now)
+
+
 def closed(call: Call, now: float) -> None:
-    """Close a call that ends with an exception, and tell the listener."""
+    """Close a call that is over, and tell the listener."""
     left = call.close(now)
     listener = call.plan.listener
     if left is not None and listener is not None:

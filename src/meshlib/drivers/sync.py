@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from meshlib.core.deadline import NEVER
 from meshlib.core.wait import Wait
-from meshlib.drivers.notify import closed, deliver, settled
+from meshlib.drivers.notify import deliver, failed, settled
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
@@ -34,47 +34,39 @@ def drive(
     `send(attempt, request)` sends one attempt to `attempt.node` by `attempt.until` and returns its reply or raises one of
     `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
     """
-    now = clock()
     listener = plan.listener
+    call: Call | None = None
     try:
-        call = plan.open(request, now, flags, deadline)
-    except BaseException:
-        deliver(plan)  # what refused it may have just been noted
-        raise
-    try:
+        call = plan.open(request, clock(), flags, deadline)
         if listener is not None:
             listener.call_started(call)
         while True:
-            step = call.begin(now)
-            if step.__class__ is not Attempt:
-                wait(step, clock)  # type: ignore[arg-type]
-                now = clock()
+            step = call.begin(clock())
+            if not isinstance(step, Attempt):
+                wait(step, clock)
                 continue
-            attempt: Attempt = step
             if listener is not None:
-                attempt.headers = listener.attempt_started(call, attempt)
+                step.headers = listener.attempt_started(call, step)
             try:
-                reply = send(attempt, request)
+                reply = send(step, request)
                 outcome = plan.classify(reply)
             except plan.transport_errors as error:
-                reply = error
-                outcome = plan.classify_error(error, attempt)
-            delay = call.finish(attempt, outcome, clock())
+                reply, outcome = error, plan.classify_error(error, step)
+            delay = call.finish(step, outcome, clock())
             if listener is not None:
-                listener.attempt_finished(call, attempt, outcome)
+                listener.attempt_finished(call, step, outcome)
             if delay is None:
                 break
             plan.family.discard(reply)
             if delay > 0.0:
                 sleep(delay)
-            now = clock()
         if not outcome.ok:
             if call.rejects():
                 plan.family.discard(reply)
             reply = call.settle(reply)
-    except BaseException:
-        reply = None  # an error's traceback holds this frame: without this it would hold itself, until the collector comes
-        closed(call, clock())
+    except BaseException as error:
+        reply = None  # the traceback holds this frame: the error would hold itself, until the collector comes
+        failed(plan, call, error, clock())
         raise
     if listener is not None or plan.events:
         settled(call)

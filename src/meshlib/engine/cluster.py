@@ -269,6 +269,7 @@ class Cluster:
                     if node is None:
                         node = Node(endpoint)
                     else:
+                        node.departed = now  # so that no tick between two slices forgets it
                         back.append(node)
                 node.endpoint = endpoint
                 nodes[key] = node

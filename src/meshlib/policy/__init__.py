@@ -6,7 +6,7 @@ and route out. The engine compiles it; nothing here acts on it.
 
 from __future__ import annotations
 
-from meshlib.policy.lint import unsupported
+from meshlib.policy.lint import refuse_unsupported, unsupported
 from meshlib.policy.merge import Origins, merge
 from meshlib.policy.parse import load, parse
 from meshlib.policy.policy import Policy, call_layer, document_of
@@ -27,5 +27,6 @@ __all__ = [
     "load",
     "merge",
     "parse",
+    "refuse_unsupported",
     "unsupported",
 ]

@@ -1,13 +1,16 @@
-"""Lint: what a valid document says that will not do what its author expects."""
+"""Lint: what a valid document says that this version would not do. A mesh refuses it: half a policy is worse than none."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from meshlib.policy.locate import Path
+from meshlib.policy.parse import refuse
 from meshlib.policy.spec import Document, Layer, ServiceTable
 
-__all__ = ["unsupported"]
+__all__ = ["refuse_unsupported", "unsupported"]
+
+_WIRES = ("auto", "httpx")
 
 _NOT_YET = {
     "hedge": "hedging is not supported by this version: remove the group or write false",
@@ -18,6 +21,11 @@ _NOT_YET = {
 def unsupported(document: Document) -> list[tuple[Path, str]]:
     """The keys that are understood but not implemented by this version, each with what to do instead."""
     return list(_found(document))
+
+
+def refuse_unsupported(document: Document, source: str) -> None:
+    """ConfigError with every such key, for whoever is about to act on the document."""
+    refuse(unsupported(document), source)
 
 
 def _found(document: Document) -> Iterator[tuple[Path, str]]:
@@ -36,3 +44,6 @@ def _layer(layer: Layer, path: Path) -> Iterator[tuple[Path, str]]:
     for key, text in _NOT_YET.items():
         if layer.get(key, False) is not False:
             yield (*path, key), text
+    wire = layer.get("wire", "auto")
+    if wire not in _WIRES:
+        yield (*path, "wire"), f'unknown wire {wire!r}: known are "auto" and "httpx"'

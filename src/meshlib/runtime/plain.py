@@ -12,6 +12,8 @@ from meshlib.engine.attempt import Attempt
 
 __all__ = ["PlainFamily", "PlainRequest", "family_of"]
 
+_CHAIN = 8
+
 
 class PlainRequest:
     """A call to a service of which nothing else is known."""
@@ -49,7 +51,7 @@ class PlainFamily:
 
     def classify_error(self, error: BaseException, attempt: Attempt) -> Outcome:
         """Refused and failed connects are provably unsent; everything else may have been processed."""
-        if isinstance(error, ConnectionRefusedError):
+        if _refused(error):
             return Outcome(Kind.FAILURE, "unsent", "refused the connection", retry_safe=True, delivered="no")
         if isinstance(error, TimeoutError):
             return Outcome(Kind.FAILURE, "timeout", "timed out")
@@ -80,6 +82,17 @@ class PlainFamily:
 
     async def adiscard(self, reply: Any) -> None:
         """Nothing is held by a reply."""
+
+
+def _refused(error: BaseException | None) -> bool:
+    """Whether a refused connect is behind it: client libraries wrap what the socket said."""
+    for _ in range(_CHAIN):
+        if error is None:
+            return False
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from meshlib.core.listener import Event, Listener
 from meshlib.core.uri import URI, ServiceName, parse, service_name
 from meshlib.engine.keep import Keep
 from meshlib.errors import ConfigError
-from meshlib.policy.snapshot import PolicySnapshot
+from meshlib.policy import PolicySnapshot, refuse_unsupported
 from meshlib.providers import PROVIDERS, run
 from meshlib.runtime.naming import source_of
 from meshlib.runtime.pools import Pools
@@ -60,6 +60,7 @@ class Runtime:
         clock: Callable[[], float] = clock.monotonic,
         seed: int | None = None,
     ) -> None:
+        refuse_unsupported(policy.document, policy.source)
         self.policy = policy
         self.listener = listener
         self.clock = clock
@@ -253,8 +254,9 @@ class Runtime:
         """Swap the policy: every service compiles against it first, and if one cannot, nothing changes (ConfigError)."""
         if policy.version == self.policy.version and policy.source == self.policy.source:
             return
+        document = policy.document
+        refuse_unsupported(document, policy.source)
         with self._lock:
-            document = policy.document
             prepared = [
                 (service, service.prepare(document, self._source(service.name, document)))
                 for service in self.services.values()

@@ -26,6 +26,18 @@ def test_exceptions_become_outcomes(error, cause, safe):
     assert (outcome.kind, outcome.cause, outcome.retry_safe) == (Kind.FAILURE, cause, safe)
 
 
+def test_a_refused_connect_is_found_behind_a_librarys_own_error():
+    """Client libraries wrap what the socket said, by `from` or while handling it."""
+    caused, met = OSError("by name"), OSError("by context")
+    caused.__cause__ = ConnectionRefusedError()
+    met.__context__ = ConnectionRefusedError()
+    assert [FAMILY.classify_error(one, None).cause for one in (caused, met, OSError())] == ["unsent", "unsent", "reset"]
+    endless = OSError()
+    endless.__context__ = OSError()
+    endless.__context__.__context__ = endless
+    assert FAMILY.classify_error(endless, None).cause == "reset"
+
+
 def test_a_block_that_ends_succeeded():
     """No exception, no failure."""
     assert FAMILY.classify("anything") is OK

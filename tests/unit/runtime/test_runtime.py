@@ -230,3 +230,21 @@ def test_max_age_is_jittered():
     off = runtime(connections={"max_age": False}, **ORDERS)
     plan(off)
     assert off.max_age(off.connections("orders")) is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"hedge": True}, r"defaults.hedge: hedging is not supported"),
+        ({"tls": {"mode": "strict"}}, r"defaults.tls: identities are not supported"),
+        ({"wire": "pigeon"}, r"defaults.wire: unknown wire 'pigeon'"),
+    ],
+)
+def test_half_a_policy_is_refused(keys, said):
+    """What this version would not do is a ConfigError, at the start and on a reload, never silently left out."""
+    with pytest.raises(ConfigError, match=said):
+        runtime(**keys)
+    mesh = runtime(**ORDERS)
+    with pytest.raises(ConfigError, match=said):
+        mesh.adopt(snapshot("2", **keys))
+    assert mesh.policy.version == "1"

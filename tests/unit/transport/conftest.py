@@ -1,0 +1,45 @@
+"""An attempt on a node, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from meshlib.core.endpoint import Endpoint
+from meshlib.core.snapshot import EndpointSet
+from meshlib.engine.attempt import Attempt
+from meshlib.engine.cluster import Cluster
+from meshlib.engine.compile import balancer_of
+from meshlib.engine.plan import CallPlan
+from meshlib.policy.spec import BalancerOptions
+from meshlib.transport.binding import HTTPX
+
+Begun = Callable[..., Attempt]
+
+
+@pytest.fixture
+def begun() -> Begun:
+    """`begun(request, host=..., port=..., now=100.0, flags=0, **plan)` gives an attempt that was just begun."""
+
+    def make(
+        request: httpx.Request | None = None,
+        *,
+        host: str = "10.0.0.1",
+        port: int = 8080,
+        now: float = 100.0,
+        flags: int = 0,
+        **options: Any,
+    ) -> Attempt:
+        cluster = Cluster("orders", balancer_of(BalancerOptions(name="round_robin")), lambda: 0.5)
+        for _ in cluster.apply(EndpointSet((Endpoint(host=host, port=port),), source="test"), now):
+            pass
+        plan = CallPlan("orders", cluster, HTTPX, lambda: 0.5, **options)
+        call = plan.open(request or httpx.Request("GET", "http://orders/a?b=1"), now, flags)
+        attempt = call.begin(now)
+        assert isinstance(attempt, Attempt)
+        return attempt
+
+    return make

@@ -1,0 +1,88 @@
+"""HTTP results as outcomes: the table of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from meshlib.core.outcome import Kind
+from meshlib.engine.attempt import Attempt
+from meshlib.transport.classify import classify_error, classify_response, retry_after
+
+NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "cause"),
+    [
+        (200, {}, Kind.SUCCESS, "ok"),
+        (302, {}, Kind.SUCCESS, "ok"),
+        (404, {}, Kind.SUCCESS, "ok"),
+        (408, {}, Kind.SUCCESS, "ok"),
+        (429, {}, Kind.THROTTLED, "throttled"),
+        (500, {}, Kind.FAILURE, "500"),
+        (503, {}, Kind.FAILURE, "503"),
+        (503, {"Retry-After": "nonsense"}, Kind.FAILURE, "503"),
+        (503, {"Retry-After": "2"}, Kind.THROTTLED, "throttled"),
+        (999, {}, Kind.FAILURE, "999"),
+    ],
+)
+def test_responses(status: int, headers: dict[str, str], kind: Kind, cause: str) -> None:
+    """By status and Retry-After; an answer was delivered."""
+    outcome = classify_response(status, httpx.Headers(headers), lambda: NOW)
+    assert (outcome.kind, outcome.cause, outcome.delivered) == (kind, cause, "yes")
+    assert outcome.text == f"answered {status}"
+    if not outcome.ok:
+        assert outcome.retry_safe is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0.0),
+        (" 7 ", 7.0),
+        ("99999999999", 3000.0),
+        ("-1", None),
+        ("1.5", None),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("yesterday", None),
+        ("\u0661", None),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    """Seconds or a date; odd ones are as good as none."""
+    assert retry_after(value, lambda: NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "expected"),
+    [
+        (httpx.ConnectTimeout(""), False, ("unsent", True, "no")),
+        (httpx.ConnectError("[Errno 111] Connection refused"), False, ("unsent", True, "no")),
+        (httpx.ConnectError("certificate verify failed"), True, ("unsent", True, "no")),
+        (httpx.ReadError(""), False, ("unsent", True, "no")),
+        (TimeoutError(), False, ("unsent", True, "no")),
+        (httpx.ReadError(""), True, ("reset", None, "maybe")),
+        (httpx.RemoteProtocolError("x"), True, ("reset", None, "maybe")),
+        (httpx.ReadTimeout(""), True, ("timeout", None, "maybe")),
+        (httpx.WriteTimeout(""), True, ("timeout", None, "maybe")),
+        (TimeoutError(), True, ("timeout", None, "maybe")),
+        (httpx.PoolTimeout(""), False, ("pool", False, "no")),
+        (httpx.LocalProtocolError("bad header"), False, ("local", False, "no")),
+        (httpx.UnsupportedProtocol("ftp"), False, ("local", False, "no")),
+    ],
+)
+def test_errors(
+    begun: Callable[..., Attempt], error: Exception, sent: bool, expected: tuple[str, bool | None, str]
+) -> None:
+    """What never left may be repeated; what may have been processed only if idempotent; our own mistakes never."""
+    attempt = begun()
+    attempt.sent = sent
+    outcome = classify_error(error, attempt)
+    assert (outcome.cause, outcome.retry_safe, outcome.delivered) == expected
+    assert outcome.charged == (outcome.cause not in ("pool", "local"))
