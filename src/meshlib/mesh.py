@@ -94,6 +94,7 @@ class Mesh:
         *,
         timeout: float | None = 0.0,
         on: type[Exception] | tuple[type[Exception], ...] = (OSError, EOFError),
+        idempotent: bool = True,
     ) -> _Attempts:
         """Endpoints of `service` for any client or protocol, one a try, under the same protections.
 
@@ -102,9 +103,10 @@ class Mesh:
                     redis.Redis(node.host, node.port).ping()
 
         An exception in `on` raised inside the block fails the attempt and is retried on another node; the last one is
-        raised. `timeout` bounds the whole call in seconds (0: the policy's; None: none).
+        raised. `timeout` bounds the whole call in seconds (0: the policy's; None: none). `idempotent=False` for a block that
+        must not be done twice: it is repeated only after what provably did nothing, such as a refused connect.
         """
-        return _Attempts(self.runtime, service, timeout, on if isinstance(on, tuple) else (on,))
+        return _Attempts(self.runtime, service, timeout, on if isinstance(on, tuple) else (on,), idempotent)
 
     def refresh(self, service: str | None = None) -> None:
         """Ask discovery again now, for one service or all; returns at once."""
@@ -161,11 +163,13 @@ class _Attempts:
         service: str,
         timeout: float | None,
         on: tuple[type[Exception], ...],
+        idempotent: bool,
     ) -> None:
         self._runtime = runtime
         self._service = service
         self._timeout = timeout
         self._on = on
+        self._idempotent = idempotent
 
     def _plan(self) -> tuple[Any, Any, float]:
         from meshlib.core.deadline import NEVER
@@ -178,13 +182,15 @@ class _Attempts:
         return plan, request, self._runtime.clock() + self._timeout if self._timeout else 0.0
 
     def __iter__(self) -> Attempts:
-        from meshlib.drivers.attempts import Attempts
+        from meshlib.drivers.attempts import ONCE, REPEATABLE, Attempts
 
         plan, request, deadline = self._plan()
-        return Attempts(plan, request, self._runtime.clock, deadline)
+        flags = REPEATABLE if self._idempotent else ONCE
+        return Attempts(plan, request, self._runtime.clock, deadline, flags=flags)
 
     def __aiter__(self) -> AsyncAttempts:
-        from meshlib.drivers.attempts import AsyncAttempts
+        from meshlib.drivers.attempts import ONCE, REPEATABLE, AsyncAttempts
 
         plan, request, deadline = self._plan()
-        return AsyncAttempts(plan, request, self._runtime.clock, deadline)
+        flags = REPEATABLE if self._idempotent else ONCE
+        return AsyncAttempts(plan, request, self._runtime.clock, deadline, flags=flags)

@@ -130,7 +130,7 @@ def test_killed_and_restored(kind: str, processes: list[ServiceProcess]) -> None
             time.sleep(0.2)
         finally:
             load.stop()
-        assert load.errors == []
+        assert load.errors[:3] == []
         assert in_flight(mesh) == 0
 
 
@@ -155,7 +155,7 @@ def test_default_policy_loses_nothing(kind: str, processes: list[ServiceProcess]
             time.sleep(0.3)
         finally:
             load.stop()
-        assert load.errors == []
+        assert load.errors[:3] == []
         assert in_flight(mesh) == 0
 
 
@@ -178,5 +178,5 @@ def test_all_but_one_killed(kind: str, processes: list[ServiceProcess]) -> None:
                 time.sleep(0.5)
         finally:
             load.stop()
-        assert load.errors == []
+        assert load.errors[:3] == []
         assert in_flight(mesh) == 0

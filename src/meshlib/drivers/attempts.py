@@ -24,29 +24,37 @@ from meshlib.core.outcome import OK
 from meshlib.drivers import aio, sync
 from meshlib.drivers.notify import closed
 from meshlib.drivers.wheel import Alarm, wheel
+from meshlib.engine import failure
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import BUFFERED, IDEMPOTENT, REPLAYABLE, Call
 from meshlib.engine.node import Node
 from meshlib.engine.plan import CallPlan
 
-__all__ = ["AsyncAttempts", "AsyncBlock", "Attempts", "Block"]
+__all__ = ["ONCE", "REPEATABLE", "AsyncAttempts", "AsyncBlock", "Attempts", "Block"]
 
-_FLAGS = IDEMPOTENT | REPLAYABLE | BUFFERED
+REPEATABLE = IDEMPOTENT | REPLAYABLE | BUFFERED
+"""A block may be repeated whatever it has done: whoever writes the loop says so by writing it."""
+
+ONCE = REPLAYABLE | BUFFERED
+"""A block that is repeated only when it provably did nothing."""
 
 
 class _Course:
     """What both kinds share: one call and the state of its blocks."""
 
     def __init__(
-        self, plan: CallPlan, request: Any, clock: Callable[[], float], deadline: float = 0.0
+        self, plan: CallPlan, request: Any, clock: Callable[[], float], deadline: float, flags: int
     ) -> None:
         self.plan = plan
         self.request = request
         self.clock = clock
         self.deadline = deadline
+        self.flags = flags
         self.call: Call | None = None
         self.pause: float | None = 0.0
         """Seconds before the next attempt; None when there is none."""
+        self.failure: BaseException | None = None
+        """What to raise for a block that was cancelled because its time was up, when that ended the call."""
         self.offered = False
         """Whether a block was handed out that nobody has entered yet."""
 
@@ -65,7 +73,7 @@ class _Course:
         if self.call is None:
             now = self.clock()
             try:
-                self.call = sync.opened(self.plan, self.request, now, _FLAGS, self.deadline)
+                self.call = sync.opened(self.plan, self.request, now, self.flags, self.deadline)
             except BaseException:
                 self.pause = None
                 raise
@@ -96,6 +104,9 @@ class _Course:
         if plan.listener is not None:
             plan.listener.attempt_finished(call, attempt, outcome)
         if self.pause is None:
+            if late and error is not None:
+                # The block's own exception says only that it was cancelled; the call knows what it had tried.
+                self.failure = failure.failed(call, error)
             self.quit()
             return False
         return True
@@ -122,8 +133,9 @@ class Attempts(_Course):
         clock: Callable[[], float] = time.monotonic,
         deadline: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
+        flags: int = REPEATABLE,
     ) -> None:
-        super().__init__(plan, request, clock, deadline)
+        super().__init__(plan, request, clock, deadline, flags)
         self.sleep = sleep
 
     def __iter__(self) -> Attempts:
@@ -186,8 +198,9 @@ class AsyncAttempts(_Course):
         clock: Callable[[], float] = time.monotonic,
         deadline: float = 0.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        flags: int = REPEATABLE,
     ) -> None:
-        super().__init__(plan, request, clock, deadline)
+        super().__init__(plan, request, clock, deadline, flags)
         self.sleep = sleep
 
     def __aiter__(self) -> AsyncAttempts:
@@ -248,5 +261,5 @@ class AsyncBlock:
             late = TimeoutError(aio.TIME_IS_UP)
             if self._course.left(self._attempt, late, late=True):
                 return True
-            raise late from error
+            raise self._course.failure or late from error
         return self._course.left(self._attempt, error)

@@ -140,11 +140,10 @@ class Cluster:
         took = (attempt.head or now) - started
         stale = False
         with self.lock:
-            waiting = node.waiting
-            if waiting and attempt in waiting:
-                del waiting[attempt]
-                if started <= node.oldest:
-                    node.oldest = next(iter(waiting)).started if waiting else NEVER
+            waiting: Any = node.waiting  # there since the claim
+            del waiting[attempt]
+            if started <= node.oldest:
+                node.oldest = next(iter(waiting)).started if waiting else NEVER
             if outcome.ok:
                 if self._observe is not None:
                     self._observe(node, outcome, took, now)
