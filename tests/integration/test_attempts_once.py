@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from meshlib import DeadlineExceededError, Mesh
+from meshlib import AttemptsExhaustedError, DeadlineExceededError, Mesh
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +38,7 @@ def test_a_deadline_tells_what_was_tried():
                 async with attempt:
                     await asyncio.sleep(5)
 
-    with pytest.raises(DeadlineExceededError, match=r"a call to cache exceeded its deadline after [123] attempts?") as caught:
+    # At the deadline, or a moment before it when what is left is too short for another attempt.
+    with pytest.raises((DeadlineExceededError, AttemptsExhaustedError), match=r"a call to cache .* after \d attempt") as caught:
         asyncio.run(late())
-    assert caught.value.attempts
+    assert caught.value.attempts[0].cause == "timeout"
