@@ -31,6 +31,7 @@ class Attempt:
         "held",
         "node",
         "number",
+        "opened",
         "outcome",
         "previous",
         "probe",
@@ -50,6 +51,8 @@ class Attempt:
         self.previous: Attempt | None = call.last
         self.head = 0.0
         """When the head arrived; 0 while unknown."""
+        self.opened = 0.0
+        """When the connection made for this attempt stood; 0 when one was at hand. A handshake is no measure of the node."""
         self.sent = False
         """Whether the first byte of the request may have left."""
         self.finished = 0.0

@@ -137,7 +137,7 @@ class Cluster:
         """An attempt was classified. Its lease is given back too unless `held` by a body that is still open."""
         node = attempt.node
         started = attempt.started
-        took = (attempt.head or now) - started
+        took = (attempt.head or now) - (attempt.opened or started)
         stale = False
         with self.lock:
             waiting: Any = node.waiting  # there since the claim

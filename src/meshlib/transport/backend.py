@@ -18,7 +18,7 @@ from meshlib.transport.bound import Bound
 from meshlib.transport.connections import Connections
 from meshlib.transport.lookup import addresses
 
-__all__ = ["Backend", "Stream", "clamp", "readable", "sending"]
+__all__ = ["Backend", "Stream", "clamp", "connected", "readable", "sending"]
 
 
 def clamp(timeout: float | None, now: float) -> float | None:
@@ -30,6 +30,12 @@ def sending(timeout: float | None) -> None:
     """Note that the first byte of the request may leave from here on."""
     if isinstance(timeout, Bound):
         timeout.attempt.sent = True
+
+
+def connected(timeout: float | None, now: float) -> None:
+    """Note that a connection had to be made for the attempt, and that it stands: its time is no measure of the node."""
+    if isinstance(timeout, Bound):
+        timeout.attempt.opened = now
 
 
 class Backend(httpcore.NetworkBackend):
@@ -58,6 +64,7 @@ class Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
+        connected(timeout, self._clock())
         return Stream(sock, self._connections)
 
     def _connected(self, host: str, port: int, timeout: float | None, source: Any) -> socket.socket:
@@ -142,6 +149,7 @@ class Stream(httpcore.NetworkStream):
         except OSError as error:  # ssl.SSLError and CertificateError are among them
             self.close()
             raise httpcore.ConnectError(str(error)) from error
+        connected(timeout, self._clock())
         return self
 
     def get_extra_info(self, info: str) -> Any:

@@ -12,7 +12,7 @@ import httpcore
 
 from meshlib.core.deadline import NEVER
 from meshlib.drivers.wheel import wheel
-from meshlib.transport.backend import clamp, readable, sending
+from meshlib.transport.backend import clamp, connected, readable, sending
 from meshlib.transport.connections import Connections
 from meshlib.transport.lookup import literal
 
@@ -48,6 +48,7 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         for option in socket_options or ():
             raw.setsockopt(*option)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected(timeout, self._clock())
         return AsyncStream(reader, writer, self._connections)
 
     async def sleep(self, seconds: float) -> None:
@@ -111,6 +112,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         except BaseException:
             self._writer.transport.abort()
             raise
+        connected(timeout, self._clock())
         return self
 
     def _ssl(self) -> Any:

@@ -184,6 +184,7 @@ class AsyncWires(_Wires):
         """Leave all wires; the last one out closes, on the loop it belongs to. Calls under way keep theirs."""
         with self._lock:
             self._closed = True
+            self._sweep()
             keys, self._keys = self._keys, []
         here = asyncio.get_running_loop()
         for loop, key in keys:
