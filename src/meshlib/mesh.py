@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Listener
 from meshlib.runtime import Runtime
 from meshlib.runtime.build import build
@@ -25,7 +26,8 @@ class Mesh:
     """Configuration and state that clients share. Thread-safe; a context manager, sync and async.
 
     `config` is a document's path (TOML, JSON, YAML), `policy` a Policy, a mapping or a `file://` URI, `discovery` the
-    discovery URI of services that name none, `listeners` see every call. Without any of them the environment is asked:
+    discovery URI of services that name none, `listeners` see every call, `hooks`
+    stand around it (`meshlib.core.hook`). Without any of them the environment is asked:
     MESHLIB_CONFIG, MESHLIB_DISCOVERY, MESHLIB_POLICY_SERVER. `telemetry=False` turns OpenTelemetry off. Raises ConfigError
     with every problem at once. Closing stops discovery and closes connections; calls under way finish.
     """
@@ -38,6 +40,7 @@ class Mesh:
         discovery: str | None = None,
         policy_server: str | None = None,
         listeners: Iterable[Listener] = (),
+        hooks: Iterable[Hook | AsyncHook] = (),
         telemetry: bool = True,
     ) -> None:
         if config is None and policy is None and discovery is None and policy_server is None:
@@ -52,6 +55,7 @@ class Mesh:
             discovery=discovery,
             policy_server=policy_server,
             listeners=listeners,
+            hooks=hooks,
             telemetry=telemetry,
         )
 

@@ -133,7 +133,7 @@ def _headline(call: Call, now: float, verb: str) -> str:
     made = call.made
     tries = f" after {made} attempt{'s' if made != 1 else ''}" if made else " before any attempt"
     bound = max(0.0, call.deadline - call.started)
-    limit = "" if call.deadline == NEVER else f" (deadline {round(bound, 3)} s)"
+    limit = "" if call.deadline == NEVER else f" (deadline {round(bound, 2)} s)"
     seconds = now - call.started
     spent = f"in {seconds:.2f} s" if seconds >= 0.1 else duration_text(seconds)
     return f"{call.plan.family.describe(call.request)} {verb}{tries} {spent}{limit}"

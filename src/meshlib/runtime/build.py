@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Listener
 from meshlib.core.uri import parse
 from meshlib.errors import ConfigError
@@ -24,6 +25,7 @@ def build(
     discovery: str | None = None,
     policy_server: str | None = None,
     listeners: Iterable[Listener] = (),
+    hooks: Iterable[Hook | AsyncHook] = (),
     telemetry: bool = True,
 ) -> Runtime:
     """A runtime from a document file and what is given beside it, which wins. ConfigError names every problem at once."""
@@ -37,6 +39,12 @@ def build(
     if discovery is not None:
         parse(discovery)
     runtime = Runtime(snapshot, discovery=discovery)
+    given: tuple[object, ...] = tuple(hooks)
+    runtime.hooks = tuple(hook for hook in given if isinstance(hook, Hook))
+    runtime.async_hooks = tuple(hook for hook in given if isinstance(hook, AsyncHook))
+    strange = [hook for hook in given if not isinstance(hook, Hook | AsyncHook)]
+    if strange:
+        raise ConfigError(f"hooks takes Hook and AsyncHook objects, got {type(strange[0]).__name__}")
     runtime.listener = listening(runtime, listeners, telemetry)
     return runtime
 

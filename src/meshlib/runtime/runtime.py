@@ -13,6 +13,7 @@ from weakref import ref
 import msgspec
 
 from meshlib.core.hint import Hints
+from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Event, Listener
 from meshlib.core.uri import URI, ServiceName, parse, service_name
 from meshlib.engine.keep import Keep
@@ -65,6 +66,8 @@ class Runtime:
         self.listener = listener
         self.clock = clock
         self.closed = False
+        self.hooks: tuple[Hook, ...] = ()
+        self.async_hooks: tuple[AsyncHook, ...] = ()
         self._discovery = discovery
         self._balanced = balanced
         self.policy_error = ""
@@ -228,6 +231,7 @@ class Runtime:
         with self._lock:
             if self._plain is None:
                 self._plain = Runtime(self.policy, listener=self.listener, balanced=False, clock=self.clock)
+                self._plain.hooks, self._plain.async_hooks = self.hooks, self.async_hooks
             return self._plain
 
     # --- what transports ask ----------------------------------------------------------------------------------------------

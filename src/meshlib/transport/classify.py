@@ -15,8 +15,14 @@ __all__ = ["IDEMPOTENT_METHODS", "classify_error", "classify_response", "retry_a
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2."""
 
-_OK = [Outcome(Kind.SUCCESS, "ok", f"answered {s}", retry_safe=False, delivered="yes") for s in range(600)]
-_FAILED = [Outcome(Kind.FAILURE, str(s), f"answered {s}", delivered="yes") for s in range(600)]
+_OK = [
+    Outcome(Kind.SUCCESS, "ok", f"answered {status}", retry_safe=False, delivered="yes", status=status)
+    for status in range(600)
+]
+_FAILED = [
+    Outcome(Kind.FAILURE, str(status), f"answered {status}", delivered="yes", status=status)
+    for status in range(600)
+]
 _PUSHBACK_LIMIT = 300.0
 
 
@@ -27,12 +33,13 @@ def classify_response(status: int, headers: httpx.Headers, wall: Callable[[], fl
     if status == 429 or status == 503:
         pushback = retry_after(headers.get("retry-after"), wall)
         if status == 429 or pushback is not None:
+            text = f"answered {status}"
             return Outcome(
-                Kind.THROTTLED, "throttled", f"answered {status}", pushback=pushback, delivered="yes"
+                Kind.THROTTLED, "throttled", text, pushback=pushback, delivered="yes", status=status
             )
     if status < 600:
         return _FAILED[status]
-    return Outcome(Kind.FAILURE, str(status), f"answered {status}", delivered="yes")
+    return Outcome(Kind.FAILURE, str(status), f"answered {status}", delivered="yes", status=status)
 
 
 def retry_after(value: str | None, wall: Callable[[], float]) -> float | None:

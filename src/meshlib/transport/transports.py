@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from meshlib.drivers import adrive, drive
+from meshlib.drivers.hooks import around, around_send
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import BUFFERED, HOP, IDEMPOTENT, REPLAYABLE
 from meshlib.engine.plan import CallPlan
@@ -37,6 +38,13 @@ class MeshTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Run the request through discovery, balancing and resilience."""
+        hooks = self._runtime.hooks
+        if not hooks:
+            return self._called(request)
+        response: httpx.Response = around(hooks, self._called)(request)
+        return response
+
+    def _called(self, request: httpx.Request) -> httpx.Response:
         runtime = self._runtime
         options = request.extensions.get(EXTENSION)
         plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
@@ -48,7 +56,8 @@ class MeshTransport(httpx.BaseTransport):
         def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
             return wire.send(attempt, request, timeouts, whole)
 
-        response: httpx.Response = drive(plan, request, send, self._clock, flags, deadline)
+        sending = around_send(runtime.hooks, send) if runtime.hooks else send
+        response: httpx.Response = drive(plan, request, sending, self._clock, flags, deadline)
         if not whole and isinstance(response.stream, httpx.ByteStream):
             response.extensions[EXTENSION].settle(self._clock())
         return response
@@ -72,6 +81,13 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Run the request through discovery, balancing and resilience."""
+        hooks = self._runtime.async_hooks
+        if not hooks:
+            return await self._called(request)
+        response: httpx.Response = await around(hooks, self._called)(request)
+        return response
+
+    async def _called(self, request: httpx.Request) -> httpx.Response:
         runtime, loop = self._runtime, _running_loop()
         options = request.extensions.get(EXTENSION)
         plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
@@ -83,7 +99,8 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
         async def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
             return await wire.send(attempt, request, timeouts, whole)
 
-        response: httpx.Response = await adrive(plan, request, send, self._clock, flags, deadline)
+        sending = around_send(runtime.async_hooks, send) if runtime.async_hooks else send
+        response: httpx.Response = await adrive(plan, request, sending, self._clock, flags, deadline)
         if not whole and isinstance(response.stream, httpx.ByteStream):
             response.extensions[EXTENSION].settle(self._clock())
         return response
