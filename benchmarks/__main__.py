@@ -46,7 +46,8 @@ def main(names: list[str]) -> None:
         print(output, flush=True)
         parts.append(f"## {BENCHMARKS[name]}\n\n`python -m benchmarks.{name}`\n\n{_block(output)}\n")
     if not names:
-        head = f"# Measured {datetime.now(UTC):%Y-%m-%d}\n\n{machine()}. Shared, noisy cores: trust ratios and medians, not digits.\n"
+        where = f"{machine()}. Shared, noisy cores: trust ratios and medians, not digits."
+        head = f"# Measured {datetime.now(UTC):%Y-%m-%d}\n\n{where}\n"
         results = HERE / "results"
         results.mkdir(exist_ok=True)
         (results / "latest.md").write_text("\n".join([head, *parts]))

@@ -78,16 +78,16 @@ class Mesh:
 
     def transport(self, **wire: Any) -> MeshTransport:
         """An httpx transport on this mesh, for code that owns its httpx.Client. `wire`: verify, cert, http2, limits, ..."""
-        from meshlib.transport.transports import MeshTransport
         from meshlib.transport.settings import WireSettings
+        from meshlib.transport.transports import MeshTransport
         from meshlib.transport.wires import Wires
 
         return MeshTransport(self.runtime, Wires(self.runtime, WireSettings(**wire)))
 
     def async_transport(self, **wire: Any) -> AsyncMeshTransport:
         """The same for httpx.AsyncClient."""
-        from meshlib.transport.transports import AsyncMeshTransport
         from meshlib.transport.settings import WireSettings
+        from meshlib.transport.transports import AsyncMeshTransport
         from meshlib.transport.wires import AsyncWires
 
         return AsyncMeshTransport(self.runtime, AsyncWires(self.runtime, WireSettings(**wire)))

@@ -13,13 +13,17 @@ POLICY = {"services": {"cache": {"discovery": "static://10.0.0.1:1,10.0.0.2:1"}}
 
 def tries(error, **arguments):
     """How often the block runs before `error` comes out."""
-    count = 0
-    with Mesh(policy=POLICY, telemetry=False) as mesh, pytest.raises(type(error)):
+    made = []
+
+    def work(mesh):
         for attempt in mesh.attempts("cache", **arguments):
             with attempt:
-                count += 1
+                made.append(attempt)
                 raise error
-    return count
+
+    with Mesh(policy=POLICY, telemetry=False) as mesh, pytest.raises(type(error)):
+        work(mesh)
+    return len(made)
 
 
 def test_a_block_that_is_not_idempotent_is_repeated_only_when_nothing_was_done():
@@ -39,6 +43,8 @@ def test_a_deadline_tells_what_was_tried():
                     await asyncio.sleep(5)
 
     # At the deadline, or a moment before it when what is left is too short for another attempt.
-    with pytest.raises((DeadlineExceededError, AttemptsExhaustedError), match=r"a call to cache .* after \d attempt") as caught:
+    with pytest.raises(
+        (DeadlineExceededError, AttemptsExhaustedError), match=r"a call to cache .* after \d attempt"
+    ) as caught:
         asyncio.run(late())
     assert caught.value.attempts[0].cause == "timeout"

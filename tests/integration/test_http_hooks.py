@@ -14,7 +14,9 @@ pytestmark = pytest.mark.integration
 
 def policy(*servers):
     """orders on these servers."""
-    return {"services": {"orders": {"discovery": "static://" + ",".join(server.address for server in servers)}}}
+    return {
+        "services": {"orders": {"discovery": "static://" + ",".join(server.address for server in servers)}}
+    }
 
 
 class Seen(Hook):
@@ -52,7 +54,10 @@ def test_a_hook_stands_around_calls_and_attempts():
     with FaultServer() as one, FaultServer() as two:
         one.behave(default=Fault.ok(503))
         two.behave(Fault.ok(503))
-        with Mesh(policy=policy(one, two), hooks=[seen], telemetry=False) as mesh, mesh.client("orders") as client:
+        with (
+            Mesh(policy=policy(one, two), hooks=[seen], telemetry=False) as mesh,
+            mesh.client("orders") as client,
+        ):
             client.get("/")
             assert seen.calls == 1
             assert len(seen.attempts) >= 2

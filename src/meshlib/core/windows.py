@@ -20,7 +20,8 @@ class Window:
     running totals as of the last `add` or `roll`: roll before reading when time may have passed. Bucket borders lie
     at multiples of the bucket's width, so windows of equal shape stay aligned and can be subtracted (`remove`).
     A `now` older than the newest bucket counts in the newest bucket, because totals that are late are better than
-    totals that are wrong. Not thread-safe: its owner holds a lock.
+    totals that are wrong. `edge` is when the running bucket ends: on a path where a method call is too dear, `add` is
+    "roll once `now` has reached the edge, then raise `good` or `bad` by one". Not thread-safe: its owner holds a lock.
     """
 
     __slots__ = (
@@ -28,11 +29,11 @@ class Window:
         "_bads",
         "_before_bad",
         "_before_good",
-        "_edge",
         "_goods",
         "_number",
         "_width",
         "bad",
+        "edge",
         "good",
         "span",
     )
@@ -51,7 +52,7 @@ class Window:
         self._width = span / len(self._goods)
         self._at = 0
         self._number = _NEVER
-        self._edge = float("-inf")
+        self.edge = float("-inf")
         self._clear()
 
     def _clear(self) -> None:
@@ -66,7 +67,7 @@ class Window:
 
     def add(self, now: float, good: bool) -> None:
         """Count one at `now` (finite monotonic seconds)."""
-        if now >= self._edge:
+        if now >= self.edge:
             self.roll(now)
         # The running bucket is what the totals have grown by since it began, so that counting writes one number.
         if good:
@@ -76,7 +77,7 @@ class Window:
 
     def roll(self, now: float) -> None:
         """Forget what has become older than the window at `now`."""
-        if now < self._edge:
+        if now < self.edge:
             return
         self._write()
         number = int(now // self._width)
@@ -94,7 +95,7 @@ class Window:
             self._at = at
             self._before_good, self._before_bad = self.good, self.bad
         self._number = number
-        self._edge = (number + 1) * self._width
+        self.edge = (number + 1) * self._width
 
     def _write(self) -> None:
         """Bring the running bucket up to date."""

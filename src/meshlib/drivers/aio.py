@@ -16,7 +16,7 @@ from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
 
-__all__ = ["TIME_IS_UP", "drive", "wait"]
+__all__ = ["TIME_IS_UP", "begun", "drive", "wait"]
 
 Request = TypeVar("Request")
 
@@ -37,17 +37,16 @@ async def drive(
     An attempt that outlives `attempt.until` is cancelled by the loop's deadline wheel and counts as timed out; the
     caller's own cancellation passes through untouched.
     """
-    listener, timers = plan.listener, wheel(clock)
+    listener, timers, now = plan.listener, wheel(clock), clock()
     call: Call | None = None
     try:
-        call = plan.open(request, clock(), flags, deadline)
+        call = plan.open(request, now, flags, deadline)
         if listener is not None:
             listener.call_started(call)
         while True:
-            step = call.begin(clock())
+            step = call.begin(now)
             if not isinstance(step, Attempt):
-                await wait(step, clock)
-                continue
+                step = await begun(call, step, clock)
             if listener is not None:
                 step.headers = listener.attempt_started(call, step)
             alarm = timers.arm(step.until, step.started)
@@ -66,9 +65,10 @@ async def drive(
                 listener.attempt_finished(call, step, outcome)
             if delay is None:
                 break
-            await _replaced(plan, reply, delay, sleep)
+            await _pause(plan, reply, delay, sleep)
+            now = clock()
         if not outcome.ok:
-            reply = await _settled(call, reply)
+            reply = await _settle(call, reply)
     except BaseException as error:
         reply = None  # see drivers.sync
         failed(plan, call, error, clock())
@@ -86,19 +86,26 @@ def _late(alarm: Alarm) -> TimeoutError:
     raise  # the CancelledError that the driver is handling
 
 
-async def _replaced(
-    plan: CallPlan, reply: Any, delay: float, sleep: Callable[[float], Awaitable[None]]
-) -> None:
+async def _pause(plan: CallPlan, reply: Any, delay: float, sleep: Callable[[float], Awaitable[None]]) -> None:
     """What a retry replaces is closed before the pause."""
     await plan.family.adiscard(reply)
     if delay > 0.0:
         await sleep(delay)
 
 
-async def _settled(call: Call, reply: Any) -> Any:
+async def _settle(call: Call, reply: Any) -> Any:
+    """See drivers.sync."""
     if call.rejects():
         await call.plan.family.adiscard(reply)
     return call.settle(reply)
+
+
+async def begun(call: Call, step: Attempt | Wait, clock: Clock) -> Attempt:
+    """The attempt, after every Wait that stands before it."""
+    while not isinstance(step, Attempt):
+        await wait(step, clock)
+        step = call.begin(clock())
+    return step
 
 
 async def wait(turn: Wait, clock: Clock) -> None:

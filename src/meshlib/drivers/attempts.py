@@ -166,17 +166,13 @@ class Block:
         course = self._course
         call = course.entered()
         try:
-            while True:
-                step = call.begin(course.clock())
-                if isinstance(step, Attempt):
-                    break
-                sync.wait(step, course.clock)
+            attempt = sync.begun(call, call.begin(course.clock()), course.clock)
         except BaseException:
             course.quit()
             raise
-        self._attempt = step
-        self._token = course.entering(step)
-        return step.node
+        self._attempt = attempt
+        self._token = course.entering(attempt)
+        return attempt.node
 
     def __exit__(
         self,
@@ -236,18 +232,14 @@ class AsyncBlock:
         course = self._course
         call = course.entered()
         try:
-            while True:
-                step = call.begin(course.clock())
-                if isinstance(step, Attempt):
-                    break
-                await aio.wait(step, course.clock)
+            attempt = await aio.begun(call, call.begin(course.clock()), course.clock)
         except BaseException as error:
             course._leave(error)
             raise
-        self._attempt = step
-        self._token = course.entering(step)
-        self._alarm: Alarm = wheel(course.clock).arm(step.until)
-        return step.node
+        self._attempt = attempt
+        self._token = course.entering(attempt)
+        self._alarm: Alarm = wheel(course.clock).arm(attempt.until)
+        return attempt.node
 
     async def __aexit__(
         self,

@@ -14,7 +14,7 @@ from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.engine.plan import CallPlan
 
-__all__ = ["drive", "opened", "settled", "wait"]
+__all__ = ["begun", "drive", "opened", "wait"]
 
 Request = TypeVar("Request")
 Clock = Callable[[], float]
@@ -34,17 +34,16 @@ def drive(
     `send(attempt, request)` sends one attempt to `attempt.node` by `attempt.until` and returns its reply or raises one of
     `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
     """
-    listener = plan.listener
+    listener, now = plan.listener, clock()
     call: Call | None = None
     try:
-        call = plan.open(request, clock(), flags, deadline)
+        call = plan.open(request, now, flags, deadline)
         if listener is not None:
             listener.call_started(call)
         while True:
-            step = call.begin(clock())
+            step = call.begin(now)
             if not isinstance(step, Attempt):
-                wait(step, clock)
-                continue
+                step = begun(call, step, clock)
             if listener is not None:
                 step.headers = listener.attempt_started(call, step)
             try:
@@ -57,13 +56,10 @@ def drive(
                 listener.attempt_finished(call, step, outcome)
             if delay is None:
                 break
-            plan.family.discard(reply)
-            if delay > 0.0:
-                sleep(delay)
+            _pause(plan, reply, delay, sleep)
+            now = clock()
         if not outcome.ok:
-            if call.rejects():
-                plan.family.discard(reply)
-            reply = call.settle(reply)
+            reply = _settle(call, reply)
     except BaseException as error:
         reply = None  # the traceback holds this frame: the error would hold itself, until the collector comes
         failed(plan, call, error, clock())
@@ -86,9 +82,31 @@ def opened(plan: CallPlan, request: Any, now: float, flags: int, deadline: float
     return call
 
 
+def begun(call: Call, step: Attempt | Wait, clock: Clock) -> Attempt:
+    """The attempt, after every Wait that stands before it."""
+    while not isinstance(step, Attempt):
+        wait(step, clock)
+        step = call.begin(clock())
+    return step
+
+
 def wait(turn: Wait, clock: Clock) -> None:
     """Sit out a Wait until it is granted or its time is up."""
     event = Event()
     if turn.attach(event.set):
         return
     event.wait(None if turn.until == NEVER else max(0.0, turn.until - clock()))
+
+
+def _pause(plan: CallPlan, reply: Any, delay: float, sleep: Callable[[float], None]) -> None:
+    """What a retry replaces is closed before the pause."""
+    plan.family.discard(reply)
+    if delay > 0.0:
+        sleep(delay)
+
+
+def _settle(call: Call, reply: Any) -> Any:
+    """What a call without success ends with: the reply that stands, or the error raised."""
+    if call.rejects():
+        call.plan.family.discard(reply)
+    return call.settle(reply)

@@ -151,7 +151,7 @@ def wheel(clock: Callable[[], float] = time.monotonic) -> Wheel:
     """
     loop = asyncio.get_running_loop()
     found: Wheel | None = loop.__dict__.get(_ATTRIBUTE)
-    if found is None or found._clock != clock:
+    if found is None or (found._clock is not clock and found._clock != clock):
         found = Wheel(clock, loop)
         loop.__dict__[_ATTRIBUTE] = found
     return found

@@ -180,7 +180,10 @@ class CircuitBreaker:
         with self._lock:
             if permit == self._closed:
                 if good and permit and self._options.slow_call is None:
-                    self._window.add(now, True)
+                    window = self._window
+                    if now >= window.edge:
+                        window.roll(now)
+                    window.good += 1
                     self._run = 0
                 elif permit:
                     self._count(good, elapsed, now)

@@ -200,9 +200,14 @@ class OutlierDetector:
         health = node.health
         if health is None:
             health = node.health = NodeHealth(self._options.window)
-        health.window.add(now, ok)
-        self._window.add(now, ok)
+        own, whole = health.window, self._window
+        if now >= own.edge:
+            own.roll(now)
+        if now >= whole.edge:
+            whole.roll(now)
         if ok:
+            own.good += 1
+            whole.good += 1
             health.run = 0
             self._good += 1
             if health.ejected:
@@ -222,6 +227,8 @@ class OutlierDetector:
     # accrue
 
     def _charge(self, node: Ejectable, health: NodeHealth, outcome: Outcome, now: float, probe: bool) -> None:
+        health.window.bad += 1
+        self._window.bad += 1
         if outcome.failed:
             if health.run == 0:
                 health.mark = (self._good, self._bad)

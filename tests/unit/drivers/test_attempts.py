@@ -333,7 +333,9 @@ def test_last_timeout_is_raised(run: Run, clock: FakeClock) -> None:
             async with attempt:
                 await asyncio.sleep(60.0)
 
-    with pytest.raises(plan.family.errors.DeadlineExceededError, match="exceeded its deadline after 1 attempt"):
+    with pytest.raises(
+        plan.family.errors.DeadlineExceededError, match="exceeded its deadline after 1 attempt"
+    ):
         run(main())
     assert idle(plan)
 

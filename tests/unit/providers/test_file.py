@@ -29,5 +29,5 @@ def test_each_content_is_published_once():
 def test_the_ending_says_the_format():
     """JSON is JSON; an ending that nobody knows is refused by name."""
     assert snapshot_of("a.json", b'{"version": 1}', 0.0).document.version == 1
-    with pytest.raises(ConfigError, match="ends in .toml, .json, .yaml"):
+    with pytest.raises(ConfigError, match=r"ends in .toml, .json, .yaml"):
         snapshot_of("a.conf", b"", 0.0)

@@ -39,7 +39,7 @@ def test_two_sources_are_a_contradiction(tmp_path):
 
 def test_what_cannot_be_had_is_said(tmp_path):
     """A missing file, another ending, another scheme and a policy server are refused by name."""
-    with pytest.raises(ConfigError, match="none.toml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"none.toml: cannot be read"):
         load_file(tmp_path / "none.toml")
     (tmp_path / "a.ini").write_text("")
     with pytest.raises(ConfigError, match=r"a.ini: a document's name ends in"):

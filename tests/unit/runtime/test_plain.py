@@ -31,7 +31,11 @@ def test_a_refused_connect_is_found_behind_a_librarys_own_error():
     caused, met = OSError("by name"), OSError("by context")
     caused.__cause__ = ConnectionRefusedError()
     met.__context__ = ConnectionRefusedError()
-    assert [FAMILY.classify_error(one, None).cause for one in (caused, met, OSError())] == ["unsent", "unsent", "reset"]
+    assert [FAMILY.classify_error(one, None).cause for one in (caused, met, OSError())] == [
+        "unsent",
+        "unsent",
+        "reset",
+    ]
     endless = OSError()
     endless.__context__ = OSError()
     endless.__context__.__context__ = endless
