@@ -96,6 +96,7 @@ class Node:
     calls: int = 0
     failures: int = 0
     barrier: float = 0.0
+    unreached: int = 0
     results: list[tuple[float, bool]] = field(default_factory=list)
     run: int = 0
     run_began: int = 0
@@ -464,8 +465,14 @@ class Reference:
             self.learned.append((one.node.address, outcome.cause, took))
         else:
             self.learned.append((one.node.address, "waited", took))
+        if outcome.ok:
+            one.node.unreached = 0
         if outcome.charged:
             one.node.failures += 1
+        if outcome.cause == "unsent" and len(self.nodes) > 1 and one.node.barrier <= now:
+            pause = min(10.0, 1.0 * 2**one.node.unreached) * (0.5 + self.picking())
+            one.node.barrier = now + pause
+            one.node.unreached += 1
         if self.ejector is not None:
             self.ejector.record(one.node, outcome, now, one.probe)
         if not held:

@@ -99,6 +99,7 @@ class MeshError(Exception):
         self.retry_safe = type(self).retry_safe if retry_safe is None else retry_safe
         self.retry_after = retry_after
         self.delivered = self.default_delivered if delivered is None else delivered
+        self.request: Any = None
 
     @property
     def message(self) -> str:

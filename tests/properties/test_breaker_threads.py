@@ -9,6 +9,7 @@ from threading import Barrier, Thread
 import pytest
 
 from meshlib.resilience.breaker import BreakerOptions, CircuitBreaker, State
+from meshlib.resilience.budget import BudgetOptions, RetryBudget
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,18 @@ def test_opening_under_load_opens_once() -> None:
     permits = [breaker.admit(0.0) for _ in range(32)]
     together(32, lambda number: breaker.record(permits[number], False, 0.1, 0.0))
     assert len(moves) == 1
+
+
+def test_results_noted_without_the_lock_are_all_counted() -> None:
+    """Good results, which take the lock only now and then, and deposits; through several buckets."""
+    breaker = CircuitBreaker("orders", BreakerOptions(window=1000.0), lambda: 0.5)
+    budget = RetryBudget(BudgetOptions(window=1000.0, ratio=1.0, floor=0.0))
+
+    def work(number: int) -> None:
+        for step in range(1000):
+            budget.deposit(step * 0.5)
+            breaker.record(breaker.admit(1.0), True, 0.1, step * 0.5)
+
+    together(8, work)
+    assert breaker.describe(500.0)["calls"] == 8000
+    assert budget.balance(500.0) == 8000.0

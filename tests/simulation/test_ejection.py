@@ -65,7 +65,22 @@ def restored(machine: Machine) -> None:
     machine.failing = 0.0
 
 
-@pytest.mark.parametrize(("fault", "within"), [(killed, 0.5), (failing, 0.5), (hung, 2.0)])
+@pytest.mark.parametrize("servers", [2, 3, 5])
+def test_a_killed_node_is_left_alone_and_comes_back(servers: int) -> None:
+    """One refused connect is enough; a connect every few seconds finds out when it is there again."""
+    site = Site(servers, 60.0, timeout=0.5)
+    site.change(10.0, killed, 0)
+    site.change(20.0, restored, 0)
+    site.simulation.run(10.5)
+    assert site.ejected() == set()
+    assert site.arrivals(20.0)[0] <= 8
+    # The longest pause is 10 s, plus half.
+    site.simulation.run(20.0 + 15.0)
+    counts = site.arrivals(60.0)
+    assert counts[0] == pytest.approx(sum(counts) / servers, rel=0.05)
+
+
+@pytest.mark.parametrize(("fault", "within"), [(failing, 0.5), (hung, 2.0)])
 @pytest.mark.parametrize("servers", [2, 3, 5])
 def test_a_bad_node_goes_within_bounded_time_and_comes_back(
     servers: int, fault: Callable[[Machine], None], within: float
@@ -127,7 +142,7 @@ def test_three_bad_of_five_panic() -> None:
 
 
 def test_retries_hide_a_killed_node_entirely() -> None:
-    """Not one call is lost between the kill and the ejection."""
+    """Not one call is lost, neither at the kill nor by the attempts to reach it again."""
     site = Site(3, 20.0, attempts=3)
     site.change(5.0, killed, 2)
     site.simulation.run()

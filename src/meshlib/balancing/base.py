@@ -32,6 +32,11 @@ class Picked(Protocol):
     oldest: float
     """When the oldest attempt that still waits for its head began; inf when none waits."""
 
+    calls: int
+    """Attempts ever sent there, those in flight included."""
+    failures: int
+    """How many of them failed."""
+
     def usable(self, now: float) -> bool:
         """Whether a new attempt may go there: not ejected, draining or probing."""
         ...

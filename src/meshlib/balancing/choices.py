@@ -2,6 +2,10 @@
 
 Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (1996); Finagle's P2CPick. Usability is compared
 before cost: a cheap node that is out loses against a dear one that is in.
+
+Where both draws are nearly the whole set, the dearest of two or three nodes would lose every comparison and, unused, never
+learn that it is dear no more. With `doubt` the dearer draw wins now and then: its chance falls with the square of the ratio
+(half of the comparisons at 1, 6 % at 3, 0.5 % at 10), so that equal nodes share equally and bad ones see hardly anything.
 """
 
 from __future__ import annotations
@@ -18,12 +22,13 @@ Cost = Callable[[Picked, float], float]
 _WALK = 8
 
 
-def two_choices(nodes: Sequence[Picked], random: Random, cost: Cost) -> Picker:
-    """Two distinct random nodes when the weights are equal; drawn by weight otherwise."""
+def two_choices(nodes: Sequence[Picked], random: Random, cost: Cost, *, doubt: bool = False) -> Picker:
+    """Two distinct random nodes when the weights are equal; drawn by weight otherwise. `doubt` suits learned costs."""
     nodes = live(nodes)
     if len(nodes) == 1:
         return Only(nodes[0])
-    return _Weighted(nodes, random, cost) if uneven(nodes) else _Equal(nodes, random, cost)
+    kind = _Weighted if uneven(nodes) else _Equal
+    return kind(nodes, random, cost, doubt)
 
 
 def stand_in(nodes: Sequence[Picked], random: Random, now: float, beside: Picked) -> Picked | None:
@@ -45,14 +50,15 @@ def stand_in(nodes: Sequence[Picked], random: Random, now: float, beside: Picked
 
 
 class _Equal:
-    __slots__ = ("_cost", "_count", "_nodes", "_others", "_random")
+    __slots__ = ("_cost", "_count", "_doubt", "_nodes", "_others", "_random")
 
-    def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost) -> None:
+    def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost, doubt: bool) -> None:
         self._nodes = list(nodes)
         self._count = len(nodes)
         self._others = self._count - 1
         self._random = random
         self._cost = cost
+        self._doubt = doubt
 
     def pick(self, call: PickingCall) -> Picked:
         first = int(self._random() * self._count)
@@ -66,16 +72,21 @@ class _Equal:
             a = stand_in(self._nodes, self._random, now, b) or b
         if not b.usable(now):
             b = stand_in(self._nodes, self._random, now, a) or a
-        return a if self._cost(a, now) <= self._cost(b, now) else b
+        price, other = self._cost(a, now), self._cost(b, now)
+        if price <= other:
+            return a
+        # Squares: which of the two was drawn first is chance already, so one-sided doubt is fair to both.
+        return a if self._doubt and price * price * self._random() < other * other else b
 
 
 class _Weighted:
-    __slots__ = ("_cost", "_draw", "_random")
+    __slots__ = ("_cost", "_doubt", "_draw", "_random")
 
-    def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost) -> None:
+    def __init__(self, nodes: Sequence[Picked], random: Random, cost: Cost, doubt: bool) -> None:
         self._draw = Draw(nodes, random)
         self._random = random
         self._cost = cost
+        self._doubt = doubt
 
     def pick(self, call: PickingCall) -> Picked:
         a, b = self._draw.one(), self._draw.one()
@@ -85,5 +96,8 @@ class _Weighted:
         if not b.usable(now):
             b = stand_in(self._draw.nodes, self._random, now, a) or a
         # Drawn by weight already; the cost is divided by it too, or a light node would look idle beside a heavy one.
-        cheaper = self._cost(a, now) * b.endpoint.weight <= self._cost(b, now) * a.endpoint.weight
-        return a if cheaper else b
+        price = self._cost(a, now) * b.endpoint.weight
+        other = self._cost(b, now) * a.endpoint.weight
+        if price <= other:
+            return a
+        return a if self._doubt and price * price * self._random() < other * other else b

@@ -15,6 +15,11 @@ cost = EWMA of time to head x (attempts in flight + 1), in which
   a node a few times a second cannot wait for a fifth failure to leave it;
 * a node that has not been learned costs nothing while idle and very much while its first attempt is out, so a new
   node is tried by one attempt at a time (Finagle's cold-start guard);
+* one sample condemns nobody: until its third call an idle node that never failed is offered cheaply (a quarter of the
+  price after one call, half after two), and a lower time among its first three replaces what was learned. First calls
+  pay for caches and lazy imports; a busy client is past this at once, as calls in flight count;
+* among two or three nodes the cheaper one wins mostly, not always (`choices`): a node that lost every comparison
+  would take no samples, and one unlucky average would shut it out;
 * an average that takes no samples fades with tau 30 s, so that a node once charged is tried again.
 """
 
@@ -36,6 +41,8 @@ __all__ = ["EwmaOptions", "EwmaP2C", "cost"]
 _COLD = 1e6
 _FADE = 30.0
 _FLOOR = 1e-6
+_FIRST = 3
+_OFFER = 0.25
 
 
 class EwmaOptions(Options, frozen=True, kw_only=True):
@@ -96,6 +103,8 @@ def cost(node: Picked, now: float) -> float:
     age = now - node.oldest
     if age > 2.0 * ewma:
         ewma = age
+    elif 0 < node.calls < _FIRST and not node.failures:
+        ewma *= _OFFER * node.calls
     return ewma * (node.in_flight + 1)
 
 
@@ -112,6 +121,8 @@ class _Learning:
             seconds = max(seconds, options.penalty, min(wished, options.max_penalty))
             self.take(node, seconds, now, options.failure_weight)
         else:
+            if seconds < node.ewma and node.calls <= _FIRST and not node.failures:
+                node.ewma = 0.0  # too dear a beginning would not be corrected by a fifth of each of few samples
             self.take(node, seconds, now, options.sample_weight)
 
     def waited(self, node: Picked, seconds: float, now: float) -> None:

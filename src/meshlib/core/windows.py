@@ -11,6 +11,8 @@ from meshlib.errors import ConfigError
 __all__ = ["Window"]
 
 _NEVER = -(1 << 62)
+_NOTES = 256
+"""Notes kept before somebody counts them: a page of memory, and the lock once in so many calls."""
 
 
 class Window:
@@ -35,6 +37,7 @@ class Window:
         "bad",
         "edge",
         "good",
+        "noted",
         "span",
     )
 
@@ -45,6 +48,7 @@ class Window:
             )
         self._goods = [0] * buckets
         self._bads = [0] * buckets
+        self.noted: list[None] = []
         self._shape(span)
 
     def _shape(self, span: float) -> None:
@@ -53,7 +57,7 @@ class Window:
         self._at = 0
         self._number = _NEVER
         self.edge = float("-inf")
-        self._clear()
+        self.reset()
 
     def _clear(self) -> None:
         self.good = self.bad = self._before_good = self._before_bad = 0
@@ -67,7 +71,7 @@ class Window:
 
     def add(self, now: float, good: bool) -> None:
         """Count one at `now` (finite monotonic seconds)."""
-        if now >= self.edge:
+        if now >= self.edge or self.noted:
             self.roll(now)
         # The running bucket is what the totals have grown by since it began, so that counting writes one number.
         if good:
@@ -75,8 +79,24 @@ class Window:
         else:
             self.bad += 1
 
+    def note(self, now: float) -> bool:
+        """Count a good one without the owner's lock; False when it is time to take the lock and `add` it.
+
+        The only part that any thread may call at any time: appending to a list is atomic, with the GIL and without.
+        Totals include what was noted once they are rolled, and a note is never lost or counted twice.
+        """
+        if now >= self.edge or len(self.noted) >= _NOTES:
+            return False
+        self.noted.append(None)
+        return True
+
     def roll(self, now: float) -> None:
-        """Forget what has become older than the window at `now`."""
+        """Count what was noted, and forget what has become older than the window at `now`."""
+        noted = len(self.noted)
+        if noted:
+            # No more than was counted is taken out: another thread may be adding to the end.
+            del self.noted[:noted]
+            self.good += noted
         if now < self.edge:
             return
         self._write()
@@ -131,6 +151,7 @@ class Window:
 
     def reset(self) -> None:
         """Forget everything; the place in time stays."""
+        self.noted.clear()
         self._clear()
 
     def resize(self, span: float) -> None:

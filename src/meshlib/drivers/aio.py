@@ -38,7 +38,7 @@ async def drive(
     caller's own cancellation passes through untouched.
     """
     listener, timers, now = plan.listener, wheel(clock), clock()
-    call: Call | None = None
+    call, reply = None, None
     try:
         call = plan.open(request, now, flags, deadline)
         if listener is not None:
@@ -70,8 +70,8 @@ async def drive(
         if not outcome.ok:
             reply = await _settle(call, reply)
     except BaseException as error:
+        failed(plan, call, error, reply, clock())
         reply = None  # see drivers.sync
-        failed(plan, call, error, clock())
         raise
     if listener is not None or plan.events:
         settled(call)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshlib.core.outcome import CANCELLED
 from meshlib.engine.plan import CallPlan
+from meshlib.errors import MeshError
 
 if TYPE_CHECKING:
     from meshlib.engine.call import Call
@@ -26,11 +27,19 @@ def deliver(plan: CallPlan) -> None:
             listener.event(event)
 
 
-def failed(plan: CallPlan, call: Call | None, error: BaseException, now: float) -> None:
-    """A driver is left by `error`: give everything back and tell the listener. Without a call, opening it was refused."""
+def failed(plan: CallPlan, call: Call | None, error: BaseException, reply: Any, now: float) -> None:
+    """A driver is left by `error`: give everything back and tell the listener. Without a call, opening it was refused.
+
+    `reply` is what the latest attempt brought. Its error is the cause of an error of ours that ended the call before the
+    next attempt.
+    """
     if call is None:
         deliver(plan)
-    elif isinstance(error, GeneratorExit):
+        return
+    between = call.last is not None and call.last.outcome is not None
+    if between and isinstance(error, MeshError) and isinstance(reply, BaseException) and error is not reply:
+        error.__cause__ = reply
+    if isinstance(error, GeneratorExit):
         # The collector found a coroutine that nobody finished; it may have interrupted the holder of the very lock that
         # closing takes.
         call.abandon()

@@ -35,7 +35,7 @@ def drive(
     `plan.transport_errors`; whatever else it raises passes through, with everything held given back.
     """
     listener, now = plan.listener, clock()
-    call: Call | None = None
+    call, reply = None, None
     try:
         call = plan.open(request, now, flags, deadline)
         if listener is not None:
@@ -61,8 +61,8 @@ def drive(
         if not outcome.ok:
             reply = _settle(call, reply)
     except BaseException as error:
+        failed(plan, call, error, reply, clock())
         reply = None  # the traceback holds this frame: the error would hold itself, until the collector comes
-        failed(plan, call, error, clock())
         raise
     if listener is not None or plan.events:
         settled(call)

@@ -26,7 +26,6 @@ __all__ = ["TICK", "Alarm", "Wheel", "wheel"]
 
 TICK = 0.010
 FINE = 0.020
-_RATE = 1.0 / TICK
 
 
 class Alarm:
@@ -77,9 +76,9 @@ class Wheel:
     def __init__(self, clock: Callable[[], float], loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._clock = clock
         self._loop = asyncio.get_running_loop() if loop is None else loop
-        self._buckets: dict[int, set[Alarm]] = {}
+        self._buckets: dict[float, set[Alarm]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._next = 0
+        self._next = 0.0
         # Timers outlive calls: with the context of the call that happened to wind them they would keep its variables.
         self._context = Context()
 
@@ -97,7 +96,7 @@ class Wheel:
             alarm = Alarm(task)
             self._fine(alarm, deadline, now)
             return alarm
-        tick = int(deadline * _RATE) + 1
+        tick = deadline // TICK + 1.0
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = set()
@@ -123,7 +122,7 @@ class Wheel:
         else:
             alarm.ring()
 
-    def _wind(self, tick: int, now: float) -> None:
+    def _wind(self, tick: float, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._next = tick
@@ -133,8 +132,8 @@ class Wheel:
         """Ring what is due, forget empty buckets, and sleep until the next alarm that is still armed."""
         self._timer = None
         now = self._clock()
-        due = int(now * _RATE)
-        for tick in sorted(tick for tick, bucket in self._buckets.items() if tick <= due or not bucket):
+        # By the product that `_wind` has waited for: dividing again may round to a tick less, for which it would wait anew.
+        for tick in sorted(tick for tick, bucket in self._buckets.items() if tick * TICK <= now or not bucket):
             bucket = self._buckets.pop(tick)
             # Not iterated: cancelling may run code of the task's, which disarms alarms.
             while bucket:
@@ -146,15 +145,15 @@ class Wheel:
 def wheel(clock: Callable[[], float] = time.monotonic) -> Wheel:
     """The running loop's wheel of that clock, made at its first use.
 
-    It lives in the loop's own `__dict__`, which makes it die with the loop. A WeakKeyDictionary would not: its values are
-    held strongly, and a wheel refers to its loop through timers and tasks. It also takes eight times as long to read.
+    It is an attribute of the loop, which makes it die with the loop. A WeakKeyDictionary would not: its values are held
+    strongly, and a wheel refers to its loop through timers and tasks.
     """
-    loop = asyncio.get_running_loop()
-    found: Wheel | None = loop.__dict__.get(_ATTRIBUTE)
-    if found is None or (found._clock is not clock and found._clock != clock):
-        found = Wheel(clock, loop)
-        loop.__dict__[_ATTRIBUTE] = found
+    loop: Any = asyncio.get_running_loop()
+    try:
+        found: Wheel = loop._meshlib_wheel
+    except AttributeError:
+        found = loop._meshlib_wheel = Wheel(clock, loop)
+    # Comparing two clocks costs more than all the rest, and they are one object nearly always.
+    if found._clock is not clock and found._clock != clock:
+        found = loop._meshlib_wheel = Wheel(clock, loop)
     return found
-
-
-_ATTRIBUTE = "_meshlib_wheel"

@@ -42,6 +42,7 @@ class Attempt:
     )
 
     def __init__(self, call: Call, node: Node, now: float, until: float) -> None:
+        """Take the lease on `node`: under its cluster's lock."""
         self.call = call
         self.node = node
         self.started = now
@@ -63,6 +64,14 @@ class Attempt:
         self.probe = False
         self.slot = False
         self.held = True
+        node.in_flight += 1
+        node.calls += 1
+        waiting = node.waiting
+        if waiting is None:
+            waiting = node.waiting = {}
+        waiting[self] = None
+        if now < node.oldest:
+            node.oldest = now
 
     @property
     def resend_count(self) -> int:

@@ -96,7 +96,7 @@ class Call:
         limit = plan.attempt_timeout
         if limit is None:
             # `auto`: half of what is left while another attempt is possible, all of it for the last one.
-            limit = left / 2 if made < plan.max_attempts and self.flags & 3 == 3 else left
+            limit = left * 0.5 if made < plan.max_attempts and self.flags & 3 == 3 else left
         attempt = plan.cluster.claim(self, now, now + limit if limit < left else self.deadline)
         if attempt is None:
             self.made = made - 1

@@ -18,6 +18,7 @@ from meshlib.core.outcome import Outcome
 from meshlib.core.wait import Wait
 from meshlib.engine.attempt import Attempt
 from meshlib.engine.node import Node
+from meshlib.resilience.backoff import doubled, spread
 
 if TYPE_CHECKING:
     from meshlib.balancing.base import Balancer, Picker
@@ -35,8 +36,10 @@ PICKS = 4
 DEPARTED_FOR = 30.0
 """How long the memory of a node outlives its address: a flapping registry must not wipe what was learned."""
 
+UNREACHABLE_FIRST, UNREACHABLE_LONGEST = 1.0, 10.0
+"""Seconds, on average, between attempts to reach a node that refuses connections: doubling from the first to the longest."""
+
 _SLICE = 128
-_TRIES = tuple(range(PICKS))
 _WORST = (8, 0)
 
 
@@ -61,7 +64,8 @@ class Cluster:
         self.subset = subset
         self.random = random
         self.hints = hints
-        self._unreachable: set[Key] = set()
+        self._unreachable: dict[Key, int] = {}
+        """Nodes that no connection could be made to, and how often that was found, until one can."""
         self.detector = detector
         self.dropped = dropped
         self.lock = Lock()
@@ -112,26 +116,24 @@ class Cluster:
 
     # --- data path ---------------------------------------------------------------------------------------------------
 
-    def claim(self, call: Call, now: float, until: float) -> Attempt | None:
+    def claim(self, call: Call, now: float, until: float, picks: int = PICKS) -> Attempt | None:
         """Pick a node and take it: in-flight count, probe. None when the set is empty or has not come yet."""
         if self.abandoned:
             self.collect(now)
         picker = self.picker
         if picker is None:
             return None
-        tried = call.tried
-        for _ in _TRIES:
-            node: Any = picker.pick(call)
-            if node is None:
-                break
-            if tried and node in tried:
-                continue
-            attempt = Attempt(call, node, now, until)
+        node: Any = picker.pick(call)
+        if node is not None and node not in call.tried:
             with self.lock:
                 if node.barrier <= now:
-                    self._take(attempt, node, now)
+                    attempt = Attempt(call, node, now, until)
+                    if node.health is not None and node.health.ejected:
+                        self._probe(attempt, now)
                     return attempt
-        return self._scan(call, now, until)
+        if node is None or picks == 1:
+            return self._scan(call, now, until)
+        return self.claim(call, now, until, picks - 1)
 
     def settle(self, attempt: Attempt, outcome: Outcome, now: float, held: bool) -> None:
         """An attempt was classified. Its lease is given back too unless `held` by a body that is still open."""
@@ -148,7 +150,7 @@ class Cluster:
                 if self._observe is not None:
                     self._observe(node, outcome, took, now)
                 if self._unreachable:
-                    self._unreachable.discard(node.key)
+                    self._unreachable.pop(node.key, None)
             else:
                 stale = self._spoilt(node, outcome, took, now)
             if self.detector is not None and node.departed == NEVER:
@@ -175,14 +177,25 @@ class Cluster:
         node.failures += 1
         if self._observe is not None:
             self._observe(node, outcome, took, now)
-        unreachable = self._unreachable
         if outcome.cause != "unsent" or node.departed != NEVER:
             return False
-        unreachable.add(node.key)
-        if 2 * len(unreachable) < len(self.nodes):
-            return False
-        unreachable.clear()
-        return True
+        self._unreached(node, now)
+        return 2 * len(self._unreachable) >= len(self.nodes)
+
+    def _unreached(self, node: Node, now: float) -> None:
+        """No connection could be made: nothing goes there for a moment, then whoever comes first tries again.
+
+        What a connect says is that the instance is not there now, and nothing about its speed: it is unlearned, so that it
+        has its share again as soon as it is back, instead of fading in over minutes (Finagle's fail-fast).
+        """
+        if node.barrier > now:
+            return  # one of several attempts that found out together
+        times = self._unreachable.get(node.key, 0)
+        self._unreachable[node.key] = times + 1
+        if len(self.nodes) > 1:
+            pause = doubled(UNREACHABLE_FIRST, UNREACHABLE_LONGEST, times)
+            node.barrier = now + spread(pause, 0.5, self.random)
+            node.ewma = 0.0
 
     def release(self, attempt: Attempt, now: float, outcome: Outcome | None = None) -> None:
         """A streamed body ended: the lease comes back, and a failure in the body is reported to node and detector."""
@@ -199,19 +212,10 @@ class Cluster:
         if attempt.slot:
             _free(attempt)
 
-    def _take(self, attempt: Attempt, node: Node, now: float) -> None:
-        """Under the lock: `node` is the attempt's."""
-        node.in_flight += 1
-        node.calls += 1
-        waiting = node.waiting
-        if waiting is None:
-            waiting = node.waiting = {}
-        waiting[attempt] = None
-        if now < node.oldest:
-            node.oldest = now
-        health = node.health
-        if health is not None and health.ejected and self.detector is not None:
-            attempt.probe = self.detector.claimed(node, now)
+    def _probe(self, attempt: Attempt, now: float) -> None:
+        """Under the lock: an ejected node was claimed."""
+        if self.detector is not None:
+            attempt.probe = self.detector.claimed(attempt.node, now)
 
     def _scan(self, call: Call, now: float, until: float) -> Attempt | None:
         """Picks kept failing. Look at every node once; then panic: better a node believed bad than no attempt at all."""
@@ -220,18 +224,18 @@ class Cluster:
             return None
         tried = call.tried
         start = int(self.random() * len(nodes))
-        attempt = Attempt(call, nodes[start], now, until)
-        best = _WORST
+        found, best = nodes[start], _WORST
         with self.lock:
             for index in range(start, start + len(nodes)):
                 node = nodes[index % len(nodes)]
                 rank = _rank(node, now, tried)
                 if rank < best:
-                    best = rank
-                    attempt.node = node
+                    found, best = node, rank
                     if not rank[0]:
                         break
-            self._take(attempt, attempt.node, now)
+            attempt = Attempt(call, found, now, until)
+            if found.health is not None and found.health.ejected:
+                self._probe(attempt, now)
         return attempt
 
     def collect(self, now: float) -> None:

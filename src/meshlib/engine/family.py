@@ -30,7 +30,10 @@ class Family(Protocol):
         ...
 
     def classify_error(self, error: BaseException, attempt: Attempt) -> Outcome:
-        """An error's outcome, decided once."""
+        """An error's outcome, decided once.
+
+        Besides `transport_errors` it has to accept TimeoutError: what the async drivers make of an attempt whose time is up.
+        """
         ...
 
     def origin(self, request: Any) -> tuple[str, str, int | None]:

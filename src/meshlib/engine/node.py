@@ -77,7 +77,7 @@ class Node:
         return self.endpoint.address
 
     def state(self, now: float) -> str:
-        """One word for `state()`: ready, ejected, probing, draining or panic."""
+        """One word for `state()`: ready, unreachable, ejected, probing, draining or panic."""
         if self.departed != NEVER:
             return "draining"
         health = self.health
@@ -85,7 +85,7 @@ class Node:
             if self.barrier == 0.0:
                 return "panic"
             return "ejected" if self.barrier > now else "probing"
-        return "ready" if self.barrier <= now else "ejected"
+        return "ready" if self.barrier <= now else "unreachable"
 
     def __repr__(self) -> str:
         return f"<Node {self.address} in_flight={self.in_flight}>"

@@ -113,7 +113,7 @@ class CircuitBreaker:
     (the call was IGNORED, or refused by ourselves after its admission). Permits of an earlier state are ignored: a call
     admitted before the breaker opened says nothing about its recovery.
 
-    Thread-safe. Closed admissions take no lock; the lock guards counters only, and `emit` is called under it with a
+    Thread-safe. Closed admissions and most good results take no lock; the lock guards counters only, and `emit` is called under it with a
     "breaker" Event (facts from, to, kind, reason), so it must be as plain as `deque.append`.
     """
 
@@ -177,16 +177,15 @@ class CircuitBreaker:
 
     def record(self, permit: int, good: bool, elapsed: float, now: float) -> None:
         """A call ended: whether it was good, and how many seconds it took."""
+        if not permit:
+            return
+        # All that a good call of a good service changes is the window, and a note there needs no lock.
+        quiet = good and permit == self._closed and not self._run and self._options.slow_call is None
+        if quiet and self._window.note(now):
+            return
         with self._lock:
             if permit == self._closed:
-                if good and permit and self._options.slow_call is None:
-                    window = self._window
-                    if now >= window.edge:
-                        window.roll(now)
-                    window.good += 1
-                    self._run = 0
-                elif permit:
-                    self._count(good, elapsed, now)
+                self._count(good, elapsed, now)
             elif permit in self._leases:
                 del self._leases[permit]
                 self._judge(good, now)

@@ -64,11 +64,9 @@ class RetryBudget:
 
     def deposit(self, now: float) -> None:
         """A call has begun."""
-        window = self._window
-        with self._lock:
-            if now >= window.edge:
-                window.roll(now)
-            window.good += 1
+        if not self._window.note(now):
+            with self._lock:
+                self._window.add(now, True)
 
     def withdraw(self, now: float) -> bool:
         """Take one retry out; False when there is none, and then nothing is taken."""

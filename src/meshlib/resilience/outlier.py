@@ -203,8 +203,7 @@ class OutlierDetector:
         own, whole = health.window, self._window
         if now >= own.edge:
             own.roll(now)
-        if now >= whole.edge:
-            whole.roll(now)
+            whole.roll(now)  # its edge is never before a node's
         if ok:
             own.good += 1
             whole.good += 1
@@ -239,9 +238,7 @@ class OutlierDetector:
         self._bad += 1
         if health.ejected:
             self._judge(node, health, False, now, probe)
-            return
-        reason = self._tripped(health)
-        if reason:
+        elif reason := self._tripped(health):
             self._eject(node, health, reason, now)
 
     def _tripped(self, health: NodeHealth) -> str:

@@ -121,3 +121,40 @@ def test_repr_shows_the_counts() -> None:
     window = Window(10.0)
     window.add(1.0, True)
     assert repr(window) == "Window(10 s, 1 good, 0 bad)"
+
+
+def test_notes_count_once_the_window_is_rolled() -> None:
+    """What was noted without the lock is in the totals of the next roll or add, in the bucket it was noted in."""
+    window = Window(10.0)
+    assert not window.note(5.0), "a first bucket is begun by add"
+    window.add(5.0, True)
+    assert all(window.note(5.5) for _ in range(3))
+    window.roll(5.5)
+    assert window.good == 4
+    assert window.note(5.9)
+    window.add(5.9, False)
+    assert (window.good, window.bad) == (5, 1)
+    assert window.note(5.9)
+    assert not window.note(6.0), "a bucket ends by add"
+    window.roll(14.9)
+    assert window.good == 6
+    window.roll(15.0)
+    assert window.total == 0
+
+
+def test_notes_are_bounded_and_forgotten_with_the_rest() -> None:
+    """A busy bucket takes no more than a page of notes at a time; what is reset holds none."""
+    window = Window(10.0)
+    window.add(1.0, True)
+    noted = sum(window.note(1.0) for _ in range(1000))
+    assert noted == 256
+    window.add(1.0, True)
+    assert window.good == 258
+    assert window.note(1.0)
+    window.reset()
+    window.roll(1.0)
+    assert window.total == 0
+    assert window.note(1.0)
+    window.resize(20.0)
+    window.roll(1.0)
+    assert window.total == 0

@@ -15,9 +15,10 @@ from meshlib.core.outcome import Outcome
 from meshlib.core.wait import Wait
 from meshlib.drivers import aio
 from meshlib.engine import BUFFERED, IDEMPOTENT, REPLAYABLE
+from meshlib.errors import MeshError
 from meshlib.resilience import Limiter, LimitOptions
 from meshlib.testing import FakeClock, VirtualLoop
-from tests.rpc import RPC, Reply, Request, RpcError, Servers, UnreachableError, idle, plan_of, publish
+from tests.rpc import RPC, BrokenError, Reply, Request, RpcError, Servers, UnreachableError, idle, plan_of, publish
 
 SAFE = IDEMPOTENT | REPLAYABLE | BUFFERED
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -275,3 +276,15 @@ def test_destroyed_task_takes_no_lock(clock: FakeClock) -> None:
     assert loop.run_until_complete(drive(plan, servers, clock)).code == "OK"
     assert idle(plan)
     loop.close()
+
+
+def test_error_before_a_retry_has_the_last_one_as_its_cause(run: Run, clock: FakeClock) -> None:
+    """A retry that finds no node ends with ours; what the attempt met is its cause."""
+    plan, error = plan_of("a"), BrokenError()
+
+    async def sleep(seconds: float) -> None:
+        publish(plan.cluster)
+
+    with pytest.raises(MeshError) as caught:
+        run(aio.drive(plan, Request(), Servers(clock, {"a:1": error}).asend, clock, SAFE, 0.0, sleep))
+    assert caught.value.__cause__ is error

@@ -14,9 +14,10 @@ from meshlib.core.outcome import Outcome
 from meshlib.core.wait import Wait
 from meshlib.drivers import sync
 from meshlib.engine import BUFFERED, IDEMPOTENT, REPLAYABLE
+from meshlib.errors import MeshError
 from meshlib.resilience import BreakerOptions, CircuitBreaker, Limiter, LimitOptions
 from meshlib.testing import FakeClock
-from tests.rpc import RPC, Reply, Request, Servers, UnreachableError, idle, plan_of, publish
+from tests.rpc import RPC, BrokenError, Reply, Request, Servers, UnreachableError, idle, plan_of, publish
 
 SAFE = IDEMPOTENT | REPLAYABLE | BUFFERED
 
@@ -213,3 +214,25 @@ def test_wait_returns_at_its_bound() -> None:
     threading.Timer(0.0, lambda: late.grant() and late.wake()).start()
     sync.wait(late, clock)
     assert late.granted
+
+
+@pytest.mark.parametrize("refusal", ["limit", "endpoint", "deadline"])
+def test_error_before_a_retry_has_the_last_one_as_its_cause(refusal: str) -> None:
+    """A retry that finds no slot, no node or no time left ends with ours; what the attempt met is its cause."""
+    clock, error = FakeClock(), BrokenError()
+    plan = plan_of("a", limiter=Limiter(LimitOptions(concurrency=1)), timeout=5.0)
+    limiter = plan.limiter
+    assert limiter is not None
+
+    def interfere(seconds: float) -> None:
+        if refusal == "limit":
+            assert limiter.acquire(0.0) is True
+        elif refusal == "endpoint":
+            publish(plan.cluster)
+        else:
+            clock.advance(5.0)
+
+    servers = Servers(clock, {"a:1": error})
+    with pytest.raises(MeshError) as caught:
+        sync.drive(plan, Request(), servers.send, clock, SAFE, 0.0, interfere)
+    assert caught.value.__cause__ is error

@@ -304,3 +304,13 @@ def test_closed_loops_are_freed(clock: FakeClock) -> None:
     del loop, coroutine
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("tick", [29, 58, 116, 205])
+def test_time_that_rounds_down_is_not_waited_for_again(tick: int) -> None:
+    """0.29 s are 28.999 ticks by division: the turn that was wound for tick 29 is its turn, or virtual time stands still."""
+    clock = FakeClock(0.0)
+    loop = VirtualLoop(clock)
+    late = loop.run_until_complete(asyncio.wait_for(rung(clock, tick * TICK - TICK / 2), 60.0))
+    loop.close()
+    assert 0 <= late <= TICK + SLACK

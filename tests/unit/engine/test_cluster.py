@@ -169,28 +169,49 @@ def test_feedback_reaches_the_balancer() -> None:
 
 
 def test_half_unreachable_asks_for_a_refresh() -> None:
-    """Failed connects to half of the set (or to the only node) leave one hint; a success takes a node off the list."""
+    """Failed connects to half of the set (or to the only node) leave a hint; a success takes a node off the list."""
     hints = Hints()
     plan = plan_of("a", "b", "c", hints=hints)
     a, b, c = plan.cluster.nodes.values()
-    plan.cluster._spoilt(a, REFUSED, 0.0, NOW)
-    attempt = claimed(plan)
-    while attempt.node is not a:
-        settled(plan, attempt)
-        attempt = claimed(plan)
-    settled(plan, attempt, OK)
-    assert not plan.cluster._unreachable
-    assert not plan.cluster._spoilt(b, REFUSED, 0.0, NOW)
-    attempt = claimed(plan, NOW, a, b)
-    assert attempt.node is c
+    assert not plan.cluster._spoilt(a, REFUSED, 0.0, NOW)
+    attempt = claimed(plan, NOW, a, c)
+    assert attempt.node is b
     settled(plan, attempt, REFUSED)
-    [hint] = hints.drain()
-    assert (hint.kind, hint.service, hint.subject) == ("refresh", "orders", "c:1")
-    assert not plan.cluster._unreachable
+    assert [(hint.kind, hint.service, hint.subject) for hint in hints.drain()] == [("refresh", "orders", "b:1")]
 
-    single = plan_of("a")
-    settled(single, claimed(single), REFUSED)  # without a queue for hints: nothing but the count
-    assert node(single, "a").failures == 1
+    single = plan_of("a", hints=hints)
+    hints.drain()
+    settled(single, claimed(single), REFUSED)
+    assert len(hints.drain()) == 1
+    alone = plan_of("a")
+    settled(alone, claimed(alone), REFUSED)  # without a queue for hints: nothing but the count
+    assert node(alone, "a").failures == 1
+    assert node(alone, "a").usable(NOW)
+
+
+def test_an_unreachable_node_is_left_alone_for_a_moment() -> None:
+    """1 s, 2 s, 4 s to 10 s, give or take half; failures found together count once; a connection ends it."""
+    plan = plan_of("a", "b", balancer="round_robin")
+    cluster = plan.cluster
+    lame = node(plan, "a")
+    now, pauses = NOW, []
+    for _ in range(6):
+        lame.ewma = 0.5
+        cluster._spoilt(lame, REFUSED, 0.0, now)
+        cluster._spoilt(lame, REFUSED, 0.0, now)
+        assert lame.ewma == 0.0
+        assert lame.state(now) == "unreachable"
+        pauses.append(lame.barrier - now)
+        now = lame.barrier
+        assert lame.state(now) == "ready"
+    for pause, mean in zip(pauses, (1, 2, 4, 8, 10, 10), strict=True):
+        assert mean / 2 <= pause <= mean * 1.5
+    attempt = claimed(plan, now, node(plan, "b"))
+    assert attempt.node is lame
+    settled(plan, attempt, OK, now)
+    assert not cluster._unreachable
+    cluster._spoilt(lame, REFUSED, 0.0, now)
+    assert lame.barrier - now <= 1.5
 
 
 def test_departed_node_hints_nothing() -> None:

@@ -15,11 +15,11 @@ def test_faces() -> None:
 
 
 def test_states() -> None:
-    """Ready, ejected, probing, panic, draining."""
+    """Ready, unreachable, ejected, probing, panic, draining."""
     node = Node(Endpoint(host="a"))
     assert node.state(10.0) == "ready"
     node.barrier = 11.0
-    assert node.state(10.0) == "ejected"
+    assert node.state(10.0) == "unreachable"
     node.health = NodeHealth(10.0)
     node.health.ejected = True
     assert node.state(10.0) == "ejected"
