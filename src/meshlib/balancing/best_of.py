@@ -3,7 +3,8 @@
 Two draws bound how well any cost can steer: when half of the nodes are slow, both draws are slow ones in 24 % of the picks,
 however much is known. A third lowers that floor to 11 %, a fourth to 4 %, and each costs a draw and a comparison. More draws
 also follow stale knowledge more eagerly (Mitzenmacher, "How Useful Is Old Information?", 2000), so few are best;
-docs/design/003-balancing-cost.md has the measurements. Among two or three nodes the comparison is in doubt (`choices`).
+docs/design/003-balancing-cost.md has the measurements. Learned costs of two or three nodes are compared with
+`doubt` (`choices`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ _FEW = 3
 """So many nodes are compared with doubt. Among more, twenty say, it costs a fleet of unequal servers 4 to 10 % of p99."""
 
 
-def best_of(nodes: Sequence[Picked], random: Random, cost: Cost, choices: int) -> Picker:
+def best_of(
+    nodes: Sequence[Picked], random: Random, cost: Cost, choices: int, *, doubt: bool = False
+) -> Picker:
     """The cheapest of `choices` draws; of two while there are no more nodes than that, so that it stays a choice."""
     nodes = live(nodes)
     if choices < 3 or len(nodes) <= choices:
-        return two_choices(nodes, random, cost, doubt=len(nodes) <= _FEW)
+        return two_choices(nodes, random, cost, doubt=doubt and len(nodes) <= _FEW)
     if uneven(nodes):
         return _Weighted(nodes, random, cost, choices)
     return _Equal(nodes, random, cost, choices)

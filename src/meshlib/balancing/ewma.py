@@ -83,13 +83,15 @@ class EwmaP2C:
     def __init__(self, options: Options) -> None:
         assert isinstance(options, EwmaOptions)
         self._choices = options.choices
+        # Peak-EWMA forgets within seconds by itself, and its costs lie too near each other for doubt beside a hung node.
+        self._doubt = options.cost == "log"
         learner = _Peak(options) if options.cost == "peak" else _Logarithmic(options)
         self.observe = learner.observe
         self.waited = learner.waited
 
     def build(self, nodes: Sequence[Picked], random: Random) -> Picker:
         """The cheapest of `choices` by `cost`; of two in sets that small."""
-        return best_of(nodes, random, cost, self._choices)
+        return best_of(nodes, random, cost, self._choices, doubt=self._doubt)
 
 
 def cost(node: Picked, now: float) -> float:
@@ -121,8 +123,9 @@ class _Learning:
             seconds = max(seconds, options.penalty, min(wished, options.max_penalty))
             self.take(node, seconds, now, options.failure_weight)
         else:
-            if seconds < node.ewma and node.calls <= _FIRST and not node.failures:
-                node.ewma = 0.0  # too dear a beginning would not be corrected by a fifth of each of few samples
+            if seconds < node.ewma and 0 < node.calls <= _FIRST and not node.failures:
+                # Averaged in, too dear a beginning would outlast the few samples of a quiet client.
+                node.ewma = 0.0
             self.take(node, seconds, now, options.sample_weight)
 
     def waited(self, node: Picked, seconds: float, now: float) -> None:

@@ -1,7 +1,7 @@
 """The deadline wheel: one timer a loop for every attempt's deadline, instead of one timer an attempt.
 
-`loop.call_later` and its cancellation cost about 1.7 us, `asyncio.timeout` 4 us (measured); putting an alarm into a set and
-taking it out again costs a tenth of that. Alarms are kept in 10 ms buckets; one `call_later` stands for the earliest bucket
+`loop.call_later` and its cancellation cost about 2 us, `asyncio.timeout` 4 us; arming an alarm and disarming it again costs
+0.45 us (CPython 3.11, on one machine). Alarms are kept in 10 ms buckets; one `call_later` stands for the earliest bucket
 and is left alone while later alarms come and go, so that a busy loop re-arms it once a timeout's length and an idle one
 sleeps. Alarms under 20 ms away get a timer of their own, because a bucket would be a large share of them.
 
@@ -132,8 +132,10 @@ class Wheel:
         """Ring what is due, forget empty buckets, and sleep until the next alarm that is still armed."""
         self._timer = None
         now = self._clock()
-        # By the product that `_wind` has waited for: dividing again may round to a tick less, for which it would wait anew.
-        for tick in sorted(tick for tick, bucket in self._buckets.items() if tick * TICK <= now or not bucket):
+        # By the product that `_wind` has waited for: dividing may round to a tick less, and the wait would begin anew.
+        for tick in sorted(
+            tick for tick, bucket in self._buckets.items() if tick * TICK <= now or not bucket
+        ):
             bucket = self._buckets.pop(tick)
             # Not iterated: cancelling may run code of the task's, which disarms alarms.
             while bucket:

@@ -117,7 +117,10 @@ class Cluster:
     # --- data path ---------------------------------------------------------------------------------------------------
 
     def claim(self, call: Call, now: float, until: float, picks: int = PICKS) -> Attempt | None:
-        """Pick a node and take it: in-flight count, probe. None when the set is empty or has not come yet."""
+        """Pick a node and take it: in-flight count, probe. None when the set is empty or has not come yet.
+
+        `picks` is how often the picker may still be asked.
+        """
         if self.abandoned:
             self.collect(now)
         picker = self.picker
@@ -128,8 +131,8 @@ class Cluster:
             with self.lock:
                 if node.barrier <= now:
                     attempt = Attempt(call, node, now, until)
-                    if node.health is not None and node.health.ejected:
-                        self._probe(attempt, now)
+                    if node.health is not None and node.health.ejected and self.detector is not None:
+                        attempt.probe = self.detector.claimed(node, now)
                     return attempt
         if node is None or picks == 1:
             return self._scan(call, now, until)
@@ -212,11 +215,6 @@ class Cluster:
         if attempt.slot:
             _free(attempt)
 
-    def _probe(self, attempt: Attempt, now: float) -> None:
-        """Under the lock: an ejected node was claimed."""
-        if self.detector is not None:
-            attempt.probe = self.detector.claimed(attempt.node, now)
-
     def _scan(self, call: Call, now: float, until: float) -> Attempt | None:
         """Picks kept failing. Look at every node once; then panic: better a node believed bad than no attempt at all."""
         nodes = list(self.nodes.values())
@@ -234,8 +232,8 @@ class Cluster:
                     if not rank[0]:
                         break
             attempt = Attempt(call, found, now, until)
-            if found.health is not None and found.health.ejected:
-                self._probe(attempt, now)
+            if found.health is not None and found.health.ejected and self.detector is not None:
+                attempt.probe = self.detector.claimed(found, now)
         return attempt
 
     def collect(self, now: float) -> None:

@@ -113,8 +113,8 @@ class CircuitBreaker:
     (the call was IGNORED, or refused by ourselves after its admission). Permits of an earlier state are ignored: a call
     admitted before the breaker opened says nothing about its recovery.
 
-    Thread-safe. Closed admissions and most good results take no lock; the lock guards counters only, and `emit` is called under it with a
-    "breaker" Event (facts from, to, kind, reason), so it must be as plain as `deque.append`.
+    Thread-safe. Closed admissions and most good results take no lock; the lock guards counters only, and `emit` is called
+    under it with a "breaker" Event (facts from, to, kind, reason), so it must be as plain as `deque.append`.
     """
 
     __slots__ = (
@@ -177,14 +177,17 @@ class CircuitBreaker:
 
     def record(self, permit: int, good: bool, elapsed: float, now: float) -> None:
         """A call ended: whether it was good, and how many seconds it took."""
-        if not permit:
-            return
         # All that a good call of a good service changes is the window, and a note there needs no lock.
-        quiet = good and permit == self._closed and not self._run and self._options.slow_call is None
-        if quiet and self._window.note(now):
+        if (
+            good
+            and 0 != permit == self._closed
+            and not self._run
+            and self._options.slow_call is None
+            and self._window.note(now)
+        ):
             return
         with self._lock:
-            if permit == self._closed:
+            if 0 != permit == self._closed:
                 self._count(good, elapsed, now)
             elif permit in self._leases:
                 del self._leases[permit]

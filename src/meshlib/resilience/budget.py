@@ -46,7 +46,7 @@ class BudgetOptions(Options, frozen=True, kw_only=True):
 
 
 class RetryBudget:
-    """One per service, shared by retries and hedges. Thread-safe; the lock guards counters only.
+    """One per service, shared by retries and hedges. Thread-safe; the lock guards counters only, and deposits seldom take it.
 
     Available = ratio x deposits in the window + floor x window - withdrawals in the window. That is Finagle's
     RetryBudget (`service/RetryBudget.scala`) in whole retries instead of scaled tokens. A call deposits once, when it

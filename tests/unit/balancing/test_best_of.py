@@ -33,8 +33,8 @@ def price(node: Any, now: float) -> float:
     return found
 
 
-def picks(nodes: Sequence[Any], choices: int, times: int = 4000) -> Counter[int]:
-    picker = best_of(nodes, Random(1).random, price, choices)
+def picks(nodes: Sequence[Any], choices: int, times: int = 4000, *, doubt: bool = False) -> Counter[int]:
+    picker = best_of(nodes, Random(1).random, price, choices, doubt=doubt)
     found: Counter[int] = Counter()
     for _ in range(times):
         node: Any = picker.pick(CALL)
@@ -60,6 +60,13 @@ def test_small_sets_fall_back_to_two_choices(size: int) -> None:
     """Comparing all of three nodes each time would send every call to the same one."""
     found = picks([Dot(number) for number in range(size)], 3)
     assert len(found) == max(1, size - 1)
+
+
+def test_the_dearest_of_three_is_not_shut_out() -> None:
+    """At three and at twice the others' cost its chance is a ninth and a quarter of theirs; of four it never wins."""
+    found = picks([Dot(number) for number in range(1, 4)], 3, 20_000, doubt=True)
+    assert found[3] / 20_000 == pytest.approx((0.5 / 9 + 0.5 * 4 / 9) / 3, abs=0.01)
+    assert 4 not in picks([Dot(number) for number in range(1, 5)], 3, doubt=True)
 
 
 @pytest.mark.parametrize("weights", [(100.0,), (100.0, 50.0)])

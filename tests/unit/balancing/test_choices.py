@@ -92,6 +92,17 @@ def test_weighted_cost_is_divided() -> None:
     assert two_choices(among, numbers(0.1, 0.9), load).pick(Asking()) is light
 
 
+@pytest.mark.parametrize(("weights", "half"), [((1, 1), 0.0), ((1, 2), 1.0)])
+@pytest.mark.parametrize(("first", "luck", "wins"), [(0, 0.1, 0), (0, 0.2, 1), (1, 0.1, 1)])
+def test_doubt(weights: tuple[float, ...], half: float, first: int, luck: float, wins: int) -> None:
+    """The dearer draw wins in one of nine comparisons at three times the cost for its weight, if it came first."""
+    among = nodes(*weights)
+    costs = {"n0": 3.0, "n1": 1.0 + half}
+    draws = (0.0, 0.9, luck) if first == 0 else (0.9, 0.0, luck)
+    picker = two_choices(among, numbers(*draws), lambda node, now: costs[node.endpoint.host], doubt=True)
+    assert picker.pick(Asking()) is among[wins]
+
+
 @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (1, 2, 1, 1)])
 def test_best_of_three(weights: tuple[float, ...]) -> None:
     """The cheapest draw that is in; the first draw when all are out."""

@@ -56,6 +56,37 @@ def test_average_fades() -> None:
     assert cost(charged, NOW + 30) == pytest.approx(5.0 / 2.718281828, rel=1e-6)
 
 
+def test_a_beginner_is_offered_cheaply() -> None:
+    """One bad first sample must not be the last: a quarter of the price after one call, half after two."""
+    prices = [cost(node(ewma=0.4, stamp=NOW, calls=calls), NOW) for calls in (1, 2, 3)]
+    assert prices == pytest.approx([0.1, 0.2, 0.4])
+
+
+@pytest.mark.parametrize("fields", [{"failures": 1}, {"in_flight": 1, "oldest": NOW - 1.0}])
+def test_no_offer_for_what_failed_or_hangs(fields: dict[str, Any]) -> None:
+    """It is for nodes of which nothing bad is known."""
+    fresh = node(ewma=0.4, stamp=NOW, calls=1, **fields)
+    known = node(ewma=0.4, stamp=NOW, calls=9, **fields)
+    assert cost(fresh, NOW) == cost(known, NOW)
+
+
+@pytest.mark.parametrize("kind", ["log", "peak"])
+@pytest.mark.parametrize(
+    ("calls", "failures", "replaced"), [(2, 0, True), (3, 0, True), (4, 0, False), (2, 1, False)]
+)
+def test_an_early_lower_time_replaces_what_was_learned(
+    kind: Any, calls: int, failures: int, replaced: bool
+) -> None:
+    """The first request to a server pays for much that no other will pay for; a failure is not forgiven so."""
+    balancer = EwmaP2C(EwmaOptions(cost=kind))
+    found = node(ewma=0.5, stamp=NOW, calls=calls, failures=failures)
+    balancer.observe(found, OK, 0.1, NOW + 0.1)
+    assert (found.ewma == pytest.approx(0.1)) is replaced
+    dearer = node(ewma=0.1, stamp=NOW, calls=calls)
+    balancer.observe(dearer, OK, 0.5, NOW + 0.1)
+    assert dearer.ewma > 0.1
+
+
 def test_logarithmic_average() -> None:
     """The first sample counts whole, each further one by its weight of the logarithm; idle time fades what was."""
     balancer = EwmaP2C(EwmaOptions(sample_weight=0.5))

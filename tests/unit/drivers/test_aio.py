@@ -18,7 +18,18 @@ from meshlib.engine import BUFFERED, IDEMPOTENT, REPLAYABLE
 from meshlib.errors import MeshError
 from meshlib.resilience import Limiter, LimitOptions
 from meshlib.testing import FakeClock, VirtualLoop
-from tests.rpc import RPC, BrokenError, Reply, Request, RpcError, Servers, UnreachableError, idle, plan_of, publish
+from tests.rpc import (
+    RPC,
+    BrokenError,
+    Reply,
+    Request,
+    RpcError,
+    Servers,
+    UnreachableError,
+    idle,
+    plan_of,
+    publish,
+)
 
 SAFE = IDEMPOTENT | REPLAYABLE | BUFFERED
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
