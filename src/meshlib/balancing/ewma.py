@@ -25,7 +25,7 @@ cost = EWMA of time to head x (attempts in flight + 1), in which
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp
 from typing import Annotated, ClassVar, Literal
 
@@ -86,8 +86,8 @@ class EwmaP2C:
         # Peak-EWMA forgets within seconds by itself, and its costs lie too near each other for doubt beside a hung node.
         self._doubt = options.cost == "log"
         learner = _Peak(options) if options.cost == "peak" else _Logarithmic(options)
-        self.observe = learner.observe
-        self.waited = learner.waited
+        self.observe: Callable[[Picked, Outcome, float, float], None] = learner.observe
+        self.waited: Callable[[Picked, float, float], None] = learner.waited
 
     def build(self, nodes: Sequence[Picked], random: Random) -> Picker:
         """The cheapest of `choices` by `cost`; of two in sets that small."""

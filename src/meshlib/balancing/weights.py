@@ -29,7 +29,7 @@ class Draw:
     __slots__ = ("_last", "_random", "_sums", "_total", "nodes")
 
     def __init__(self, nodes: Sequence[Picked], random: Random) -> None:
-        self.nodes = list(nodes)
+        self.nodes: list[Picked] = list(nodes)
         self._sums = list(accumulate(node.endpoint.weight or 1.0 for node in nodes))
         self._total = self._sums[-1]
         self._last = len(self.nodes) - 1

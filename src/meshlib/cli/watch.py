@@ -45,9 +45,9 @@ class Watch:
 
     def __init__(self, target: Target) -> None:
         self.latest: EndpointSet | None = None
-        self.problem = ""
+        self.problem: str = ""
         self.ttl: float | None = None
-        self.answered_by = ""
+        self.answered_by: str = ""
         self._target = target
         self._resolver = find(target)
         self._world = World(background())

@@ -19,8 +19,8 @@ class Hint:
 
     def __init__(self, kind: HintKind, service: str, subject: str = "") -> None:
         self.kind = kind
-        self.service = service
-        self.subject = subject
+        self.service: str = service
+        self.subject: str = subject
 
     def __repr__(self) -> str:
         return f"Hint({self.kind!r}, {self.service!r}, {self.subject!r})"
@@ -39,8 +39,8 @@ class Hints:
         self._capacity = capacity
         self._queue: deque[Hint] = deque()
         self._lock = Lock()
-        self.wake = wake
-        self.dropped = 0
+        self.wake: Callable[[], None] | None = wake
+        self.dropped: int = 0
 
     def put(self, hint: Hint) -> bool:
         """Leave a hint; False when the queue was full and it was dropped."""

@@ -23,10 +23,10 @@ class Event:
     __slots__ = ("at", "facts", "kind", "service")
 
     def __init__(self, kind: str, service: str, at: float, facts: Mapping[str, Any]) -> None:
-        self.kind = kind
-        self.service = service
-        self.at = at
-        self.facts = facts
+        self.kind: str = kind
+        self.service: str = service
+        self.at: float = at
+        self.facts: Mapping[str, Any] = facts
 
     def __repr__(self) -> str:
         return f"Event({self.kind!r}, {self.service!r}, {dict(self.facts)!r})"

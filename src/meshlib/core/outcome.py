@@ -57,17 +57,17 @@ class Outcome:
         delivered: Delivered = "maybe",
         status: int = 0,
     ) -> None:
-        self.kind = kind
-        self.cause = cause
-        self.text = text
-        self.retry_safe = retry_safe
-        self.pushback = pushback
+        self.kind: Kind = kind
+        self.cause: Cause = cause
+        self.text: str = text
+        self.retry_safe: bool | None = retry_safe
+        self.pushback: float | None = pushback
         self.delivered = delivered
-        self.status = status
+        self.status: int = status
         # Derived once, because the hot path asks on every attempt.
-        self.ok = kind is Kind.SUCCESS
-        self.failed = kind is Kind.FAILURE
-        self.charged = kind is Kind.FAILURE or kind is Kind.THROTTLED
+        self.ok: bool = kind is Kind.SUCCESS
+        self.failed: bool = kind is Kind.FAILURE
+        self.charged: bool = kind is Kind.FAILURE or kind is Kind.THROTTLED
 
     def __repr__(self) -> str:
         return f"Outcome({self.kind.value}, {self.cause!r}, {self.text!r})"

@@ -25,9 +25,9 @@ class EndpointSet:
         for endpoint in endpoints:
             unique.setdefault((endpoint.host, endpoint.port), endpoint)
         self.endpoints: tuple[Endpoint, ...] = tuple(unique.values())
-        self.source = source
-        self.version = version
-        self.received = received
+        self.source: str = source
+        self.version: str = version
+        self.received: float = received
 
     def __len__(self) -> int:
         return len(self.endpoints)

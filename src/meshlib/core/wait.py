@@ -36,7 +36,7 @@ class Wait:
         self, reason: Reason, until: float = NEVER, returned: Callable[[], None] | None = None
     ) -> None:
         self.reason = reason
-        self.until = until
+        self.until: float = until
         self._returned = returned
         self._state = _PENDING
         self._waker: Callable[[], None] | None = None

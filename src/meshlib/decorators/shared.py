@@ -72,9 +72,9 @@ class Shared:
     """The policy key that configures it."""
 
     def __init__(self, name: str, runtime: Runtime | None) -> None:
-        self.name = name
+        self.name: str = name
         self.arguments: dict[str, Any] = {}
-        self.off = False
+        self.off: bool = False
         self._chosen = runtime
         self._runtime: Runtime | None = None
         self._policy: PolicySnapshot | None = None

@@ -151,7 +151,7 @@ class Sequence:
     __slots__ = ("delays",)
 
     def __init__(self, delays: Iterable[float]) -> None:
-        self.delays = tuple(float(delay) for delay in delays)
+        self.delays: tuple[float, ...] = tuple(float(delay) for delay in delays)
         if not self.delays or not all(delay >= 0.0 for delay in self.delays):
             raise ConfigError(f"a sequence of waits needs one or more, none negative, got {self.delays!r}")
 
@@ -202,7 +202,7 @@ class Adapted:
     __slots__ = ("wait",)
 
     def __init__(self, wait: Callable[[Any], Any]) -> None:
-        self.wait = wait
+        self.wait: Callable[[Any], Any] = wait
 
     def delay(self, retry: int, random: Random) -> float:
         """Seconds before retry number `retry`; what the wait raises is raised, a negative answer is 0."""

@@ -68,7 +68,7 @@ class Limiter:
         # Ordered and keyed, because a waiter that gives up leaves from the middle.
         self._queue: OrderedDict[_Turn, None] = OrderedDict()
         self._waking: dict[int, deque[_Turn]] = {}
-        self.used = 0
+        self.used: int = 0
 
     def acquire(self, until: float) -> Literal[True] | Wait | None:
         """True: a slot is taken. A Wait: a place in the queue, bounded by `until`. None: refused."""

@@ -59,8 +59,8 @@ class Split:
         chosen = [share for share in shares if share.weight > 0.0]
         if not chosen:
             raise ConfigError("a split needs one branch at least with a weight above 0")
-        self.shares = tuple(shares)
-        self.subsets = tuple(share.subset for share in chosen)
+        self.shares: tuple[Share, ...] = tuple(shares)
+        self.subsets: tuple[str, ...] = tuple(share.subset for share in chosen)
         self._ends = tuple(accumulate(share.weight for share in chosen))[:-1]
         self._total = sum(share.weight for share in chosen)
         self._only = chosen[0].subset if len(chosen) == 1 else None

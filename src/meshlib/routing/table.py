@@ -27,10 +27,10 @@ class Route(Generic[T]):
     __slots__ = ("match", "name", "split", "target")
 
     def __init__(self, name: str, match: Match, split: Split | None, target: T) -> None:
-        self.name = name
-        self.match = match
-        self.split = split
-        self.target = target
+        self.name: str = name
+        self.match: Match = match
+        self.split: Split | None = split
+        self.target: T = target
 
     def __repr__(self) -> str:
         return f"Route({self.name!r})"

@@ -22,8 +22,8 @@ class PlainRequest:
 
     def __init__(self, service: str) -> None:
         name = service_key(service)
-        self.service = name.key
-        self.origin = (name.scheme, name.host, name.port)
+        self.service: str = name.key
+        self.origin: tuple[str, str, int | None] = (name.scheme, name.host, name.port)
 
     def __repr__(self) -> str:
         return self.service
@@ -35,7 +35,10 @@ class PlainFamily:
     errors = errors
 
     def __init__(self, on: tuple[type[BaseException], ...]) -> None:
-        self.transport_errors = (*on, TimeoutError)
+        self.transport_errors: tuple[*tuple[type[BaseException], ...], type[TimeoutError]] = (
+            *on,
+            TimeoutError,
+        )
 
     def origin(self, request: PlainRequest) -> tuple[str, str, int | None]:
         """The service named by the caller."""

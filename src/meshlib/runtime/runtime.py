@@ -62,15 +62,15 @@ class Runtime:
         seed: int | None = None,
     ) -> None:
         refuse_unsupported(policy.document, policy.source)
-        self.policy = policy
+        self.policy: PolicySnapshot = policy
         self.listener = listener
         self.clock = clock
-        self.closed = False
+        self.closed: bool = False
         self.hooks: tuple[Hook, ...] = ()
         self.async_hooks: tuple[AsyncHook, ...] = ()
         self._discovery = discovery
         self._balanced = balanced
-        self.policy_error = ""
+        self.policy_error: str = ""
         """What is wrong with the newest policy document; "" while the one in force is the newest."""
         self._introduced: dict[str, str] = {}
         self._start(seed)
@@ -80,9 +80,9 @@ class Runtime:
         self._lock = RLock()
         self.random: Callable[[], float] = Random(seed).random
         self.events: deque[Event] = deque(maxlen=1024)
-        self.hints = Hints(wake=self._hinted)
-        self.keep = Keep(self.random, self.events.append)
-        self.pools = Pools()
+        self.hints: Hints = Hints(wake=self._hinted)
+        self.keep: Keep = Keep(self.random, self.events.append)
+        self.pools: Pools = Pools()
         self.services: dict[str, Service] = {}
         self._by_host: dict[tuple[str, str, int | None], Service] = {}
         self._world: World | None = None

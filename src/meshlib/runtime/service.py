@@ -42,10 +42,12 @@ class Prepared:
 
     def __init__(self, document: Document, name: ServiceName, source: URI | None) -> None:
         key = name.key
-        self.source = source
+        self.source: URI | None = source
         if source is not None:
             find(_target(name, source))
-        self.policy, self.origins = merge(document, key)
+        policy, origins = merge(document, key)
+        self.policy: ServicePolicy = policy
+        self.origins: Origins = origins
         balancer_of(self.policy.balancer)
         routes: list[Route[Routed]] = []
         for route in self.policy.routes:
@@ -65,9 +67,9 @@ class Service:
     def __init__(self, runtime: Runtime, name: ServiceName, source: URI | None, document: Document) -> None:
         self.runtime = runtime
         self.name = name
-        self.key = name.key
+        self.key: str = name.key
         self.source = source
-        self.problem = ""
+        self.problem: str = ""
         self.snapshot: EndpointSet | None = None
         self.clusters: dict[str, Cluster] = {}
         self._lock = Lock()

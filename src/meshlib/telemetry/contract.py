@@ -34,8 +34,8 @@ class Watched:
     __slots__ = ("__weakref__", "clock", "state")
 
     def __init__(self, state: StateSource = _nothing, clock: Callable[[], float] = time.monotonic) -> None:
-        self.state = state
-        self.clock = clock
+        self.state: StateSource = state
+        self.clock: Callable[[], float] = clock
 
 
 class ListenerFactory(Protocol):

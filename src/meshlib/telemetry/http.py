@@ -35,10 +35,10 @@ class HttpFacts:
     __slots__ = ("_url", "host", "method", "original", "port")
 
     def __init__(self, method: str, original: str, host: str, port: int, url: object) -> None:
-        self.method = method
-        self.original = original
-        self.host = host
-        self.port = port
+        self.method: str = method
+        self.original: str = original
+        self.host: str = host
+        self.port: int = port
         self._url = url
 
     @property

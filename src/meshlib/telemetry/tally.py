@@ -29,10 +29,10 @@ class Series:
     __slots__ = ("_timed", "attempts", "calls", "labels", "retries")
 
     def __init__(self, labels: Labels) -> None:
-        self.labels = labels
+        self.labels: Labels = labels
         self.calls: dict[str, int] = {}
         self.attempts: dict[str, int] = {}
-        self.retries = 0
+        self.retries: int = 0
         self._timed: dict[str, dict[str, str]] = {}
 
     def timed(self, word: str) -> dict[str, str]:

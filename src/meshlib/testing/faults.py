@@ -34,10 +34,10 @@ class FaultServer:
 
     def __init__(self, *faults: Behaviour, host: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[ReceivedRequest] = []
-        self.open_connections = 0
-        self.total_connections = 0
+        self.open_connections: int = 0
+        self.total_connections: int = 0
         self.host = host
-        self.port = port
+        self.port: int = port
         self._script: deque[Behaviour] = deque(faults)
         self._default: Behaviour = Fault.ok()
         self._changed = Condition()

@@ -21,7 +21,7 @@ class Port:
 
     def __init__(self, host: str, port: int) -> None:
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.sock = self._bound((host, port))
+        self.sock: socket.socket = self._bound((host, port))
         self.host = host
         self.port: int = self.sock.getsockname()[1]
         self._fillers: list[socket.socket] = []

@@ -64,7 +64,7 @@ class RequestReader:
         self._body = bytearray()
         self._left: int | None = 0
         """Bytes of the body still to come; None while it is chunked."""
-        self.wants_continue = False
+        self.wants_continue: bool = False
 
     def feed(self, data: bytes) -> None:
         """Add what was received."""

@@ -31,10 +31,10 @@ class Reply:
         *,
         streamed: bool = False,
     ) -> None:
-        self.status = status
-        self.metadata = metadata
-        self.streamed = streamed
-        self.closed = False
+        self.status: str = status
+        self.metadata: Mapping[str, str] = metadata
+        self.streamed: bool = streamed
+        self.closed: bool = False
         self._messages = tuple(messages)
 
     @property

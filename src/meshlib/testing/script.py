@@ -17,8 +17,8 @@ class After:
     __slots__ = ("answer", "seconds")
 
     def __init__(self, seconds: float, answer: Any) -> None:
-        self.seconds = seconds
-        self.answer = answer
+        self.seconds: float = seconds
+        self.answer: Any = answer
 
     def __repr__(self) -> str:
         return f"after({self.seconds!r}, {self.answer!r})"

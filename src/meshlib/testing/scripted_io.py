@@ -37,7 +37,7 @@ class ScriptedIO:
     """
 
     def __init__(self, clock: FakeClock | None = None, *, random: Callable[[], float] | None = None) -> None:
-        self.clock = FakeClock() if clock is None else clock
+        self.clock: FakeClock = FakeClock() if clock is None else clock
         self.seen: list[Seen] = []
         self.sleeps: list[float] = []
         self._random = random or Random(1).random

@@ -44,11 +44,11 @@ class ScriptedTransport:
         default: Any = None,
         timeout_error: type[BaseException] = TimeoutError,
     ) -> None:
-        self.clock = FakeClock() if clock is None else clock
+        self.clock: FakeClock = FakeClock() if clock is None else clock
         self.sent: list[Sent] = []
         self.counts: Counter[str] = Counter()
-        self.in_flight = 0
-        self.most_in_flight = 0
+        self.in_flight: int = 0
+        self.most_in_flight: int = 0
         self._default = default
         self._timeout_error = timeout_error
         self._answers: dict[str, Callable[[Any, Any], Any]] = {}

@@ -36,13 +36,13 @@ class Service:
 
     def __init__(self, name: str, *, seed: int | None = None) -> None:
         self.name = name
-        self.delay = 0.0
-        self.fail = 0.0
-        self.health = 200
-        self.served = 0
+        self.delay: float = 0.0
+        self.fail: float = 0.0
+        self.health: int = 200
+        self.served: int = 0
         self.draining = False
         self.connections: set[_Connection] = set()
-        self.random = Random(seed).random
+        self.random: Callable[[], float] = Random(seed).random
         self._body = json.dumps({"name": name, "pid": os.getpid()}).encode()
 
     def settings(self) -> dict[str, Any]:

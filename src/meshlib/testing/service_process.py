@@ -25,7 +25,7 @@ class ServiceProcess:
     ) -> None:
         self.name = name
         self.host = "127.0.0.1"
-        self.port = port
+        self.port: int = port
         self._options = ["--name", name, "--delay", repr(delay), "--fail", repr(fail)]
         self._process: subprocess.Popen[bytes] | None = None
 

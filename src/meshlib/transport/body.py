@@ -29,9 +29,9 @@ class OpenBodies:
     __slots__ = ("_dropped", "_held", "clock", "forked", "over")
 
     def __init__(self, clock: Callable[[], float], over: Callable[[], None] | None = None) -> None:
-        self.clock = clock
-        self.over = over
-        self.forked = False
+        self.clock: Callable[[], float] = clock
+        self.over: Callable[[], None] | None = over
+        self.forked: bool = False
         """True in the child of a fork: leases and connections of these bodies are the parent's."""
         self._held: dict[Attempt, tuple[Any, ...]] = {}
         self._dropped: deque[Attempt] = deque()

@@ -24,8 +24,8 @@ class Connections:
         self, clock: Callable[[], float] = time.monotonic, max_age: Callable[[], float] | None = None
     ) -> None:
         self.clock = clock
-        self.retired = False
-        self.inherited = False
+        self.retired: bool = False
+        self.inherited: bool = False
         """True in the child of a fork: the sockets are the parent's."""
         self._max_age = max_age
         self._streams: WeakSet[Any] = WeakSet()

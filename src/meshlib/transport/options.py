@@ -23,7 +23,7 @@ class WholeTimeout:
     __slots__ = ("seconds",)
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+        self.seconds: float = seconds
 
     def deadline(self, now: float) -> float:
         """Absolute: `inf` for none, 0 for the policy's."""
@@ -42,10 +42,10 @@ class CallOptions:
     __slots__ = ("begun", "deadline", "stream", "whole")
 
     def __init__(self, stream: bool, deadline: float, whole: WholeTimeout) -> None:
-        self.stream = stream
-        self.deadline = deadline
-        self.whole = whole
-        self.begun = False
+        self.stream: bool = stream
+        self.deadline: float = deadline
+        self.whole: WholeTimeout = whole
+        self.begun: bool = False
 
 
 def whole_timeout(timeout: Any) -> WholeTimeout:

@@ -31,14 +31,14 @@ class PoolOptions:
         ssl_context: Callable[[], ssl.SSLContext] = httpx.create_ssl_context,
         proxy: str | None = None,
     ) -> None:
-        self.max_connections = max_connections
-        self.max_idle = max_idle
-        self.idle = idle
-        self.max_age = max_age
-        self.http1 = http1
-        self.http2 = http2
-        self.ssl_context = ssl_context
-        self.proxy = proxy
+        self.max_connections: int | None = max_connections
+        self.max_idle: int | None = max_idle
+        self.idle: float | None = idle
+        self.max_age: Callable[[], float] | None = max_age
+        self.http1: bool = http1
+        self.http2: bool = http2
+        self.ssl_context: Callable[[], ssl.SSLContext] = ssl_context
+        self.proxy: str | None = proxy
 
     def pool(
         self, context: ssl.SSLContext | None, backend: httpcore.NetworkBackend

@@ -35,12 +35,12 @@ class WireSettings:
         http2: bool = False,
         limits: httpx.Limits | None = None,
     ) -> None:
-        self.verify = verify
-        self.cert = cert
-        self.trust_env = trust_env
-        self.http1 = http1
-        self.http2 = http2
-        self.limits = limits
+        self.verify: ssl.SSLContext | str | bool = verify
+        self.cert: Any = cert
+        self.trust_env: bool = trust_env
+        self.http1: bool = http1
+        self.http2: bool = http2
+        self.limits: httpx.Limits | None = limits
         shown = None if limits is None else repr(limits)
         identity = verify if isinstance(verify, str | bool) else id(verify)
         self.key: Hashable = (identity, repr(cert), trust_env, http1, http2, shown)

@@ -44,8 +44,8 @@ class _Pools(Generic[Pool]):
     def __init__(self, options: PoolOptions, clock: Callable[[], float]) -> None:
         self.options = options
         self.clock = clock
-        self.connections = Connections(clock, options.max_age)
-        self.bodies = OpenBodies(clock, self._over)
+        self.connections: Connections = Connections(clock, options.max_age)
+        self.bodies: OpenBodies = OpenBodies(clock, self._over)
         self._pools: dict[tuple[Node, bytes], Pool] = {}
         self._context: ssl.SSLContext | None = None
         fork.watch(self)

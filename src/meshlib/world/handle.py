@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["Factory", "Handle", "Report"]
 
-logger = logging.getLogger("meshlib.world")
+logger: logging.Logger = logging.getLogger("meshlib.world")
 
 Factory = Callable[[], Coroutine[Any, Any, object]]
 Report = Callable[[BaseException], None]
@@ -22,7 +22,7 @@ class Handle:
     __slots__ = ("_cancelled", "_finished", "_loop", "_report", "_task", "name")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, report: Report | None, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self._loop: asyncio.AbstractEventLoop | None = loop
         self._report = report
         self._task: asyncio.Task[object] | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from meshlib.core.io import Answer, Family, Reply, Server
 from meshlib.world import clock, fork
@@ -42,13 +43,13 @@ class World:
         monotonic: Callable[[], float] = clock.monotonic,
         wall: Callable[[], float] = clock.wall,
     ) -> None:
-        self.background = on if on is not None else background()
+        self.background: Background = on if on is not None else background()
         self.now = monotonic
         self.wall = wall
         self.random = random
-        self.files = Files()
-        self.lookup = lookup if lookup is not None else Lookup(self.files)
-        self.http = Http()
+        self.files: Files = Files()
+        self.lookup: Lookup = lookup if lookup is not None else Lookup(self.files)
+        self.http: Http = Http()
         self._jumps = clock.JumpDetector(monotonic, wall)
         self._scopes: weakref.WeakSet[Scope] = weakref.WeakSet()
         self._watching: asyncio.AbstractEventLoop | None = None
@@ -121,14 +122,14 @@ class Scope:
 
     def __init__(self, world: World, service: str) -> None:
         self.service = service
-        self.now = world.now
-        self.wall = world.wall
-        self.random = world.random
-        self.addresses = world.addresses
-        self.services = world.services
-        self.read = world.read
-        self.fetch = world.fetch
-        self.stream = world.stream
+        self.now: Callable[[], float] = world.now
+        self.wall: Callable[[], float] = world.wall
+        self.random: Callable[[], float] = world.random
+        self.addresses: Callable[..., Coroutine[Any, Any, Answer]] = world.addresses
+        self.services: Callable[..., Coroutine[Any, Any, Answer]] = world.services
+        self.read: Callable[[str], Coroutine[Any, Any, bytes]] = world.read
+        self.fetch: Callable[..., Coroutine[Any, Any, Reply]] = world.fetch
+        self.stream: Callable[..., AsyncIterator[bytes]] = world.stream
         self._world = world
         self._sleeper: asyncio.Future[None] | None = None
         self._pending = False

@@ -38,9 +38,9 @@ class Records:
     def __init__(
         self, records: Sequence[Any], ttl: float, additional: dict[str, list[tuple[str, float]]]
     ) -> None:
-        self.records = records
-        self.ttl = ttl
-        self.additional = additional
+        self.records: Sequence[Any] = records
+        self.ttl: float = ttl
+        self.additional: dict[str, list[tuple[str, float]]] = additional
 
 
 def share(servers: int, total: float = TOTAL) -> float:

@@ -77,7 +77,7 @@ class Board:
         self.news = news
         self.seconds = seconds
         self.clock = clock
-        self.began = clock()
+        self.began: float = clock()
         self.phase: Phase = PHASES[0]
 
     @property

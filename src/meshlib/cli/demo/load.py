@@ -28,7 +28,9 @@ class RoundRobin:
         self._registry = registry
         self._turn = count()
         self.addresses: list[str] = []
-        self.client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
+        self.client: httpx.AsyncClient = httpx.AsyncClient(
+            trust_env=False, limits=httpx.Limits(max_connections=None)
+        )
         self.reload()
 
     def reload(self) -> None:
@@ -54,8 +56,8 @@ class Load:
         self._rate = rate
         self._chance = chance
         self.phase = ""
-        self.meshlib = Tally("meshlib")
-        self.plain = Tally("plain httpx")
+        self.meshlib: Tally = Tally("meshlib")
+        self.plain: Tally = Tally("plain httpx")
         self._client = AsyncClient("http://orders", mesh=mesh)
         self._round_robin = RoundRobin(registry)
         self._running: set[asyncio.Task[None]] = set()

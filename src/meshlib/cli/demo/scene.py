@@ -31,7 +31,7 @@ class Replica:
 
     def __init__(self, name: str, port: int) -> None:
         self.name = name
-        self.condition = ""
+        self.condition: str = ""
         self._process = ServiceProcess(name, port=port, delay=WORK)
 
     @property
@@ -83,8 +83,8 @@ class Scene:
     def __init__(self, *, chance: Callable[[], float] = random.random) -> None:
         self._chance = chance
         self.replicas: list[Replica] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="meshlib-demo-"))
-        self.registry = self.folder / "orders.json"
+        self.folder: Path = Path(tempfile.mkdtemp(prefix="meshlib-demo-"))
+        self.registry: Path = self.folder / "orders.json"
 
     @property
     def uri(self) -> str:
