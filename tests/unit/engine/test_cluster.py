@@ -177,7 +177,9 @@ def test_half_unreachable_asks_for_a_refresh() -> None:
     attempt = claimed(plan, NOW, a, c)
     assert attempt.node is b
     settled(plan, attempt, REFUSED)
-    assert [(hint.kind, hint.service, hint.subject) for hint in hints.drain()] == [("refresh", "orders", "b:1")]
+    assert [(hint.kind, hint.service, hint.subject) for hint in hints.drain()] == [
+        ("refresh", "orders", "b:1")
+    ]
 
     single = plan_of("a", hints=hints)
     hints.drain()
