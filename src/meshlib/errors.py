@@ -41,11 +41,11 @@ class AttemptFacts:
     __slots__ = ("address", "cause", "number", "seconds", "text")
 
     def __init__(self, number: int, address: str, cause: str, text: str, seconds: float) -> None:
-        self.number = number
-        self.address = address
-        self.cause = cause
-        self.text = text
-        self.seconds = seconds
+        self.number: int = number
+        self.address: str = address
+        self.cause: str = cause
+        self.text: str = text
+        self.seconds: float = seconds
 
     def __str__(self) -> str:
         return f"{self.address} {self.text} {duration_text(self.seconds, after='timed out' in self.text)}"
@@ -95,10 +95,10 @@ class MeshError(Exception):
     ) -> None:
         Exception.__init__(self, message)
         self.target = target
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[AttemptFacts, ...] = tuple(attempts)
         self.retry_safe = type(self).retry_safe if retry_safe is None else retry_safe
         self.retry_after = retry_after
-        self.delivered = self.default_delivered if delivered is None else delivered
+        self.delivered: str = self.default_delivered if delivered is None else delivered
         self.request: Any = None
 
     @property
@@ -127,25 +127,25 @@ def _rebuild(cls: Callable[..., MeshError], message: str, facts: Mapping[str, An
 class NoEndpointError(MeshError):
     """No endpoint is known or none could be had before the deadline. Nothing was sent."""
 
-    retry_safe = True
+    retry_safe: bool | None = True
 
 
 class CircuitOpenError(MeshError):
     """The circuit breaker is open; `retry_after` says when it will try again. Nothing was sent."""
 
-    retry_safe = True
+    retry_safe: bool | None = True
 
 
 class LimitExceededError(MeshError):
     """The concurrency limit and its queue are full. Nothing was sent."""
 
-    retry_safe = True
+    retry_safe: bool | None = True
 
 
 class RateLimitedError(MeshError):
     """A rate limit refused the call; `retry_after` says when there is room. Nothing was sent."""
 
-    retry_safe = True
+    retry_safe: bool | None = True
 
 
 class DeadlineExceededError(MeshError):
@@ -163,17 +163,19 @@ class AttemptsExhaustedError(MeshError):
 class DiscoveryError(MeshError):
     """A registry, a file of endpoints or a name server gave no usable answer."""
 
-    retry_safe = True
+    retry_safe: bool | None = True
 
 
 class ConfigError(MeshError):
     """A document, URI or option is wrong. The text names the place, the value and what would be right."""
 
-    retry_safe = False
+    retry_safe: bool | None = False
 
     def __init__(self, message: str = "", *, problems: Sequence[str] = (), **facts: Any) -> None:
         super().__init__(message, **facts)
-        self.problems = tuple(problems) or ((message,) if message else ())
+        self.problems: tuple[str, ...] | tuple[str] | tuple[()] = tuple(problems) or (
+            (message,) if message else ()
+        )
 
     def facts(self) -> dict[str, Any]:
         """The attributes as a dict, `problems` (one sentence each) among them."""

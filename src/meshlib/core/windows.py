@@ -52,15 +52,17 @@ class Window:
         self._shape(span)
 
     def _shape(self, span: float) -> None:
-        self.span = span
+        self.span: float = span
         self._width = span / len(self._goods)
         self._at = 0
         self._number = _NEVER
-        self.edge = float("-inf")
+        self.edge: float = float("-inf")
         self.reset()
 
     def _clear(self) -> None:
-        self.good = self.bad = self._before_good = self._before_bad = 0
+        self.good: int = 0
+        self.bad: int = 0
+        self._before_good = self._before_bad = 0
         for slot in range(len(self._goods)):
             self._goods[slot] = self._bads[slot] = 0
 

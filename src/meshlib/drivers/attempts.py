@@ -55,7 +55,7 @@ class _Course:
         """Seconds before the next attempt; None when there is none."""
         self.failure: BaseException | None = None
         """What to raise for a block that was cancelled because its time was up, when that ended the call."""
-        self.offered = False
+        self.offered: bool = False
         """Whether a block was handed out that nobody has entered yet."""
 
     def offer(self) -> None:

@@ -52,8 +52,8 @@ class Simulation:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        self.now = 0.0
-        self.random = Random(seed)
+        self.now: float = 0.0
+        self.random: Random = Random(seed)
         self._events: list[tuple[float, int, Timer]] = []
         self._scheduled = 0
 
@@ -115,7 +115,7 @@ class Flight:
         self.call: Call | None = None
         """The engine's object; None when the call was refused at the door."""
         self.result: Any = None
-        self.over = False
+        self.over: bool = False
 
     def start(self, flags: int, deadline: float) -> None:
         """Open the call and begin its first attempt."""

@@ -43,27 +43,27 @@ class Attempt:
 
     def __init__(self, call: Call, node: Node, now: float, until: float) -> None:
         """Take the lease on `node`: under its cluster's lock."""
-        self.call = call
-        self.node = node
-        self.started = now
-        self.until = until
+        self.call: Call = call
+        self.node: Node = node
+        self.started: float = now
+        self.until: float = until
         """Absolute end of this attempt (monotonic); `inf` without one."""
-        self.number = call.made
+        self.number: int = call.made
         self.previous: Attempt | None = call.last
-        self.head = 0.0
+        self.head: float = 0.0
         """When the head arrived; 0 while unknown."""
-        self.opened = 0.0
+        self.opened: float = 0.0
         """When the connection made for this attempt stood; 0 when one was at hand. A handshake is no measure of the node."""
-        self.sent = False
+        self.sent: bool = False
         """Whether the first byte of the request may have left."""
-        self.finished = 0.0
+        self.finished: float = 0.0
         self.outcome: Outcome | None = None
         self.headers: Headers | None = None
         self.context: object = None
         """A listener's own: the telemetry span of this attempt."""
-        self.probe = False
-        self.slot = False
-        self.held = True
+        self.probe: bool = False
+        self.slot: bool = False
+        self.held: bool = True
         node.in_flight += 1
         node.calls += 1
         waiting = node.waiting

@@ -58,21 +58,21 @@ class Call:
     def __init__(
         self, plan: CallPlan, request: Any, now: float, flags: int, deadline: float, permit: int
     ) -> None:
-        self.plan = plan
-        self.request = request
-        self.flags = flags
-        self.started = now
-        self.now = now
-        self.deadline = deadline
-        self.permit = permit
-        self.made = 0
+        self.plan: CallPlan = plan
+        self.request: Any = request
+        self.flags: int = flags
+        self.started: float = now
+        self.now: float = now
+        self.deadline: float = deadline
+        self.permit: int = permit
+        self.made: int = 0
         self.last: Attempt | None = None
         self.outcome: Outcome | None = None
         self.stop: Stop | None = None
         self.tried: tuple[Node, ...] = ()
         self.wait: Wait | None = None
-        self.slot = False
-        self.ended = 0.0
+        self.slot: bool = False
+        self.ended: float = 0.0
         self.context: object = None
 
     # --- once an attempt -------------------------------------------------------------------------------------------

@@ -68,11 +68,11 @@ class Cluster:
         """Nodes that no connection could be made to, and how often that was found, until one can."""
         self.detector = detector
         self.dropped = dropped
-        self.lock = Lock()
+        self.lock: Lock = Lock()
         self.picker: Picker | None = None
         self.nodes: dict[Key, Node] = {}
         self.departed: dict[Key, Node] = {}
-        self.ready = False
+        self.ready: bool = False
         self.problem = "no answer from discovery yet"
         self.snapshot: EndpointSet | None = None
         self.abandoned: deque[Attempt | Call] = deque()

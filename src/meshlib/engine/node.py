@@ -37,19 +37,19 @@ class Node:
     )
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+        self.endpoint: Endpoint = endpoint
         self.key: Key = (endpoint.host, endpoint.port)
-        self.in_flight = 0
-        self.calls = 0
-        self.failures = 0
-        self.barrier = 0.0
+        self.in_flight: int = 0
+        self.calls: int = 0
+        self.failures: int = 0
+        self.barrier: float = 0.0
         """No new attempt before this instant: 0 is open, `inf` until told otherwise."""
         self.health: NodeHealth | None = None
-        self.ewma = 0.0
-        self.stamp = 0.0
-        self.oldest = NEVER
+        self.ewma: float = 0.0
+        self.stamp: float = 0.0
+        self.oldest: float = NEVER
         self.waiting: dict[Attempt, None] | None = None
-        self.departed = NEVER
+        self.departed: float = NEVER
         """When it left the published set; NEVER while it is in."""
 
     def usable(self, now: float) -> bool:

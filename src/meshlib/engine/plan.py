@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meshlib.core.listener import Listener
+    from meshlib.core.outcome import Outcome
+    from meshlib.engine.attempt import Attempt
     from meshlib.engine.cluster import Cluster
     from meshlib.engine.family import Family
     from meshlib.resilience.breaker import CircuitBreaker
@@ -75,26 +77,26 @@ class CallPlan:
         events: deque[Event] | None = None,
         raise_on_exhausted: bool = False,
     ) -> None:
-        self.service = service
-        self.route = route
-        self.cluster = cluster
-        self.family = family
-        self.random = random
-        self.timeout = NEVER if timeout is None else timeout
-        self.attempt_timeout = attempt_timeout
-        self.connect_timeout = NEVER if connect_timeout is None else connect_timeout
-        self.stream_timeout = stream_timeout
-        self.retry = retry
-        self.max_attempts = max_attempts
-        self.budget = budget
-        self.breaker = breaker
-        self.limiter = limiter
-        self.listener = listener
+        self.service: str = service
+        self.route: str = route
+        self.cluster: Cluster = cluster
+        self.family: Family = family
+        self.random: Callable[[], float] = random
+        self.timeout: float = NEVER if timeout is None else timeout
+        self.attempt_timeout: float | None = attempt_timeout
+        self.connect_timeout: float = NEVER if connect_timeout is None else connect_timeout
+        self.stream_timeout: float | None = stream_timeout
+        self.retry: RetryPolicy | None = retry
+        self.max_attempts: int = max_attempts
+        self.budget: RetryBudget | None = budget
+        self.breaker: CircuitBreaker | None = breaker
+        self.limiter: Limiter | None = limiter
+        self.listener: Listener | None = listener
         self.events: deque[Event] = deque(maxlen=1024) if events is None else events
-        self.raise_on_exhausted = raise_on_exhausted
-        self.classify = family.classify
-        self.classify_error = family.classify_error
-        self.transport_errors = family.transport_errors
+        self.raise_on_exhausted: bool = raise_on_exhausted
+        self.classify: Callable[[Any], Outcome] = family.classify
+        self.classify_error: Callable[[BaseException, Attempt], Outcome] = family.classify_error
+        self.transport_errors: tuple[type[BaseException], ...] = family.transport_errors
 
     def open(self, request: Any, now: float, flags: int = 0, deadline: float = 0.0) -> Call:
         """Begin a call. `deadline` is absolute; 0 takes the policy's, `inf` none; the ambient one always holds too.

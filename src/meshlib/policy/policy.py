@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -80,7 +80,7 @@ class Policy:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Policy) and self._document == other._document
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, ({**self._keys, "services": self._services},)

@@ -145,9 +145,9 @@ class CircuitBreaker:
         emit: Callable[[Event], object] | None = None,
         kind: BreakerKind = "service",
     ) -> None:
-        self.name = name
+        self.name: str = name
         self.kind: BreakerKind = kind
-        self.state = State.CLOSED
+        self.state: State = State.CLOSED
         self.since: float | None = None
         """When the state last changed, monotonic; None while it never has."""
         self.until: float | None = None

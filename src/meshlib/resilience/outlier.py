@@ -104,15 +104,15 @@ class NodeHealth:
     __slots__ = ("ejected", "ejections", "exponent", "mark", "probing", "restored", "run", "until", "window")
 
     def __init__(self, span: float) -> None:
-        self.window = Window(span)
-        self.run = 0
-        self.mark = (0, 0)
-        self.ejections = 0
-        self.exponent = 0
-        self.ejected = False
-        self.probing = False
-        self.until = 0.0
-        self.restored = _LONG_AGO
+        self.window: Window = Window(span)
+        self.run: int = 0
+        self.mark: tuple[int, int] = (0, 0)
+        self.ejections: int = 0
+        self.exponent: int = 0
+        self.ejected: bool = False
+        self.probing: bool = False
+        self.until: float = 0.0
+        self.restored: float = _LONG_AGO
 
 
 class Ejectable(Protocol):
@@ -168,7 +168,7 @@ class OutlierDetector:
         self._latest = _LONG_AGO
         self._nodes = 0
         self._out: dict[int, tuple[Ejectable, NodeHealth]] = {}
-        self.panic = False
+        self.panic: bool = False
         """Whether more would be out than may be, so that ejected nodes are used too."""
 
     @property
