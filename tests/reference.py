@@ -433,6 +433,7 @@ class Reference:
         usable = [node for node in order if node.barrier <= now]
         for choice in (
             [node for node in usable if node not in tried],
+            [node for node in order if node not in tried],
             [node for node in usable if node is not latest],
             [node for node in order if node is not latest],
         ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from meshlib.core.outcome import Outcome
 
-__all__ = ["Event", "Fanout", "Headers", "Listener"]
+__all__ = ["Discreet", "Event", "Fanout", "Headers", "Listener"]
 
 Headers = Mapping[str, str]
 
@@ -110,3 +110,23 @@ class Fanout(Listener):
                 listener.event(event)
             except Exception as error:
                 self._report(listener, error)
+
+
+class Discreet(Listener):
+    """A listener's eyes without its voice: it sees everything, and the headers it asks for are not sent.
+
+    For hosts that are neither named in policy nor found by discovery: what we tell our own services about a call is
+    nobody else's business.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.call_started = listener.call_started  # type: ignore[method-assign]
+        self.attempt_finished = listener.attempt_finished  # type: ignore[method-assign]
+        self.call_finished = listener.call_finished  # type: ignore[method-assign]
+        self.event = listener.event  # type: ignore[method-assign]
+        self._seen = listener.attempt_started
+
+    def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
+        """Pass on, and keep the answer."""
+        self._seen(call, attempt)
+        return None

@@ -40,7 +40,7 @@ UNREACHABLE_FIRST, UNREACHABLE_LONGEST = 1.0, 10.0
 """Seconds, on average, between attempts to reach a node that refuses connections: doubling from the first to the longest."""
 
 _SLICE = 128
-_WORST = (8, 0)
+_WORST = (10, 0)
 
 
 class Cluster:
@@ -356,18 +356,18 @@ class Cluster:
 
 
 def _rank(node: Node, now: float, tried: tuple[Node, ...]) -> tuple[int, int]:
-    """How little a node is wanted: usable and not tried, usable and not the one that just failed, any but that one, any.
+    """How little a node is wanted: usable and not tried, out but not tried, usable and not the one that just failed, any but
+    that one, any.
 
-    Weightless nodes come after all others, and primary levels before their fallbacks.
+    What this very call has met is fresher evidence than what put a node out: that one may be back by now. Weightless nodes
+    come after all others, and primary levels before their fallbacks.
     """
     if tried and node is tried[-1]:
-        rank = 3
-    elif node.barrier > now:
-        rank = 2
+        rank = 4
     else:
-        rank = 1 if node in tried else 0
+        rank = (2 if node in tried else 0) + (1 if node.barrier > now else 0)
     endpoint = node.endpoint
-    return rank if endpoint.weight > 0 else rank + 4, endpoint.priority
+    return rank if endpoint.weight > 0 else rank + 5, endpoint.priority
 
 
 class _FirstSet(Wait):

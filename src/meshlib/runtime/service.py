@@ -6,6 +6,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from meshlib.core.endpoint import Endpoint
+from meshlib.core.listener import Discreet, Listener
 from meshlib.core.snapshot import EndpointSet
 from meshlib.core.uri import URI, ServiceName
 from meshlib.discovery import Target, find, run
@@ -196,10 +197,17 @@ class Service:
                 runtime.events,
                 route="" if route is None else route.name,
                 own_breaker=own,
-                listener=runtime.listener,
+                listener=self._listener(),
             )
             plans[family if route is None else (family, route.name, subset)] = plan
             return plan
+
+    def _listener(self) -> Listener | None:
+        """The mesh's; for a host that nobody named it sends no headers along."""
+        listener = self.runtime.listener
+        if listener is None or self.source is not None or self.key in self.runtime.policy.document.services:
+            return listener
+        return Discreet(listener)
 
     # --- control path -----------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshlib.core.listener import Event, Fanout, Listener
-from meshlib.core.outcome import OK
+from meshlib.core.listener import Discreet, Event, Fanout, Headers, Listener
+from meshlib.core.outcome import OK, Outcome
 
 
 def test_base_does_nothing() -> None:
@@ -90,3 +90,33 @@ def test_garbage_for_headers() -> None:
 def test_event_repr() -> None:
     """For people."""
     assert repr(Event("panic", "orders", 1.0, {"on": True})) == "Event('panic', 'orders', {'on': True})"
+
+
+def test_discreet_sees_all_and_says_nothing() -> None:
+    """Every call arrives; the headers it asks for are kept."""
+    seen: list[str] = []
+
+    class Talker(Listener):
+        def call_started(self, call: Any) -> None:
+            seen.append("started")
+
+        def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
+            seen.append("attempt")
+            return {"x-secret": "1"}
+
+        def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:
+            seen.append("attempted")
+
+        def call_finished(self, call: Any, outcome: Outcome | None) -> None:
+            seen.append("finished")
+
+        def event(self, event: Event) -> None:
+            seen.append(event.kind)
+
+    quiet = Discreet(Talker())
+    quiet.call_started(None)
+    assert quiet.attempt_started(None, None) is None
+    quiet.attempt_finished(None, None, OK)
+    quiet.call_finished(None, OK)
+    quiet.event(Event("panic", "orders", 0.0, {}))
+    assert seen == ["started", "attempt", "attempted", "finished", "panic"]

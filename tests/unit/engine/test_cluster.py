@@ -96,7 +96,7 @@ def test_picks_that_fail_end_in_a_scan() -> None:
     assert claimed(plan, NOW, a).node in (b, c)
     b.barrier = NOW + 5
     assert claimed(plan, NOW, a).node is c
-    assert claimed(plan, NOW, c, a).node is c, "usable and not the latest, before one that is out"
+    assert claimed(plan, NOW, c, a).node is b, "not tried, though it is out, before one that this call has met"
     c.barrier = NOW + 5
     assert claimed(plan, NOW, a).node in (b, c), "panic: any but the one that has just failed"
     publish(plan.cluster, "a")
@@ -433,3 +433,13 @@ def test_policy_may_change_in_place() -> None:
     cluster.configure(None, None, None, NOW)
     cluster.configure(None, None, changed, NOW)
     assert cluster.detector is None
+
+
+def test_of_nodes_that_are_out_the_untried_is_asked() -> None:
+    """It may be back by now; the one that this call met before is not."""
+    plan = plan_of("a", "b", "c")
+    a, b, c = plan.cluster.nodes.values()
+    for one in (a, b, c):
+        one.barrier = NOW + 5
+    for _ in range(10):
+        assert claimed(plan, NOW, a, b).node is c

@@ -248,3 +248,26 @@ def test_half_a_policy_is_refused(keys, said):
     with pytest.raises(ConfigError, match=said):
         mesh.adopt(snapshot("2", **keys))
     assert mesh.policy.version == "1"
+
+
+def test_headers_go_only_to_services_that_somebody_named():
+    """A passed-through host gets none; one in the policy, or found by discovery, gets them."""
+
+    class Talker(Listener):
+        """Asks for a header."""
+
+        def attempt_started(self, call, attempt):
+            """Always."""
+            return {"traceparent": "00-1"}
+
+    named = {**ORDERS["services"], "api.partner.example": {"timeout": 1}}
+    mesh = runtime(listener=Talker(), services=named)
+    told = {
+        name: plan(mesh, name).listener.attempt_started(None, None)
+        for name in ("orders", "http://api.partner.example", "http://www.example.com")
+    }
+    assert told == {
+        "orders": {"traceparent": "00-1"},
+        "http://api.partner.example": {"traceparent": "00-1"},
+        "http://www.example.com": None,
+    }
