@@ -96,7 +96,9 @@ def test_picks_that_fail_end_in_a_scan() -> None:
     assert claimed(plan, NOW, a).node in (b, c)
     b.barrier = NOW + 5
     assert claimed(plan, NOW, a).node is c
-    assert claimed(plan, NOW, c, a).node is b, "not tried, though it is out, before one that this call has met"
+    assert claimed(plan, NOW, c, a).node is b, (
+        "not tried, though it is out, before one that this call has met"
+    )
     c.barrier = NOW + 5
     assert claimed(plan, NOW, a).node in (b, c), "panic: any but the one that has just failed"
     publish(plan.cluster, "a")
