@@ -120,13 +120,25 @@ class Discreet(Listener):
     """
 
     def __init__(self, listener: Listener) -> None:
-        self.call_started = listener.call_started  # type: ignore[method-assign]
-        self.attempt_finished = listener.attempt_finished  # type: ignore[method-assign]
-        self.call_finished = listener.call_finished  # type: ignore[method-assign]
-        self.event = listener.event  # type: ignore[method-assign]
-        self._seen = listener.attempt_started
+        self._listener = listener
+
+    def call_started(self, call: Any) -> None:
+        """Pass on."""
+        self._listener.call_started(call)
 
     def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
         """Pass on, and keep the answer."""
-        self._seen(call, attempt)
+        self._listener.attempt_started(call, attempt)
         return None
+
+    def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:
+        """Pass on."""
+        self._listener.attempt_finished(call, attempt, outcome)
+
+    def call_finished(self, call: Any, outcome: Outcome | None) -> None:
+        """Pass on."""
+        self._listener.call_finished(call, outcome)
+
+    def event(self, event: Event) -> None:
+        """Pass on."""
+        self._listener.event(event)
