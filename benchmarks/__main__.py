@@ -2,6 +2,8 @@
 
 python -m benchmarks                 all of them; the page goes to benchmarks/results/latest.md
 python -m benchmarks overhead pick   some of them, to the terminal only
+
+What each measures, and the runs that are not among them (`envoy`, `soak`): benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ BENCHMARKS = {
     "tracing": "OpenTelemetry",
     "decorators": "Decorators beside their peers",
     "balancing": "Balancing quality in virtual time",
+    "http_e2e": "HTTP end to end",
 }
 
 

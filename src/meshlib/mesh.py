@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Listener
@@ -12,12 +12,20 @@ from meshlib.runtime import Runtime
 from meshlib.runtime.build import build
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
+
+    import grpc
 
     from meshlib.drivers.attempts import AsyncAttempts, Attempts
     from meshlib.policy import Policy
+    from meshlib.security.server import Clients, Configure
     from meshlib.transport.client import AsyncClient, Client
-    from meshlib.transport.transports import AsyncMeshTransport, MeshTransport
+    from meshlib.transport.client_httpx2 import AsyncClient as AsyncClient2
+    from meshlib.transport.client_httpx2 import Client as Client2
+    from meshlib.transport.family_httpx import AsyncMeshTransport, MeshTransport
+    from meshlib.transport.family_httpx2 import AsyncMeshTransport as AsyncMeshTransport2
+    from meshlib.transport.family_httpx2 import MeshTransport as MeshTransport2
 
 __all__ = ["Mesh"]
 
@@ -64,33 +72,52 @@ class Mesh:
         """A mesh from a document's path; the same as `Mesh(path)`."""
         return cls(path, **arguments)
 
-    def client(self, target: str = "", **arguments: Any) -> Client:
-        """A `meshlib.Client` on this mesh."""
-        from meshlib.transport.client import Client
+    @overload
+    def client(self, target: str = "", *, family: Literal["httpx"] = ..., **arguments: Any) -> Client: ...
+    @overload
+    def client(self, target: str = "", *, family: Literal["httpx2"], **arguments: Any) -> Client2: ...
+    def client(self, target: str = "", *, family: str = "httpx", **arguments: Any) -> Any:
+        """A `meshlib.Client` on this mesh; with `family="httpx2"` a `meshlib.httpx2.Client`."""
+        from meshlib.transport.families import clients
 
-        return Client(target, mesh=self, **arguments)
+        return clients(family).Client(target, mesh=self, **arguments)
 
-    def async_client(self, target: str = "", **arguments: Any) -> AsyncClient:
-        """A `meshlib.AsyncClient` on this mesh."""
-        from meshlib.transport.client import AsyncClient
+    @overload
+    def async_client(
+        self, target: str = "", *, family: Literal["httpx"] = ..., **arguments: Any
+    ) -> AsyncClient: ...
+    @overload
+    def async_client(
+        self, target: str = "", *, family: Literal["httpx2"], **arguments: Any
+    ) -> AsyncClient2: ...
+    def async_client(self, target: str = "", *, family: str = "httpx", **arguments: Any) -> Any:
+        """A `meshlib.AsyncClient` on this mesh; with `family="httpx2"` a `meshlib.httpx2.AsyncClient`."""
+        from meshlib.transport.families import clients
 
-        return AsyncClient(target, mesh=self, **arguments)
+        return clients(family).AsyncClient(target, mesh=self, **arguments)
 
-    def transport(self, **wire: Any) -> MeshTransport:
-        """An httpx transport on this mesh, for code that owns its httpx.Client. `wire`: verify, cert, http2, limits, ..."""
-        from meshlib.transport.settings import WireSettings
-        from meshlib.transport.transports import MeshTransport
-        from meshlib.transport.wires import Wires
+    @overload
+    def transport(self, *, family: Literal["httpx"] = ..., **wire: Any) -> MeshTransport: ...
+    @overload
+    def transport(self, *, family: Literal["httpx2"], **wire: Any) -> MeshTransport2: ...
+    def transport(self, *, family: str = "httpx", **wire: Any) -> Any:
+        """A transport on this mesh, for code that owns its httpx.Client, or with `family="httpx2"` its httpx2.Client.
 
-        return MeshTransport(self.runtime, Wires(self.runtime, WireSettings(**wire)))
+        `wire`: verify, cert, http2, limits, ... as that client takes them. Raises ImportError without the family's package.
+        """
+        from meshlib.transport.families import transport
 
-    def async_transport(self, **wire: Any) -> AsyncMeshTransport:
-        """The same for httpx.AsyncClient."""
-        from meshlib.transport.settings import WireSettings
-        from meshlib.transport.transports import AsyncMeshTransport
-        from meshlib.transport.wires import AsyncWires
+        return transport(family, self.runtime, wire)
 
-        return AsyncMeshTransport(self.runtime, AsyncWires(self.runtime, WireSettings(**wire)))
+    @overload
+    def async_transport(self, *, family: Literal["httpx"] = ..., **wire: Any) -> AsyncMeshTransport: ...
+    @overload
+    def async_transport(self, *, family: Literal["httpx2"], **wire: Any) -> AsyncMeshTransport2: ...
+    def async_transport(self, *, family: str = "httpx", **wire: Any) -> Any:
+        """The same for the family's AsyncClient."""
+        from meshlib.transport.families import async_transport
+
+        return async_transport(family, self.runtime, wire)
 
     def attempts(
         self,
@@ -111,6 +138,47 @@ class Mesh:
         must not be done twice: it is repeated only after what provably did nothing, such as a refused connect.
         """
         return _Attempts(self.runtime, service, timeout, on if isinstance(on, tuple) else (on,), idempotent)
+
+    def server_ssl_context(
+        self,
+        *,
+        clients: Clients = "strict",
+        alpn: tuple[str, ...] = ("http/1.1",),
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        spiffe_ids: tuple[str, ...] = (),
+        sans: tuple[str, ...] = (),
+        configure: Configure | None = None,
+    ) -> ssl.SSLContext:
+        """An SSL context for a server of this process (uvicorn, hypercorn, gunicorn, asyncio, ...), rotated without a restart.
+
+        The files are those of `[defaults] tls`, or those given here. `clients`: strict refuses whoever shows no certificate of
+        our authorities, permissive lets them in without one; with `spiffe_ids` or `sans` a client that shows one must be one
+        of these. The context cannot be changed: `configure` is called with each real one. Equal arguments give the same
+        context. ConfigError for files that are wrong.
+        """
+        from meshlib.runtime.security import server_options
+
+        document = self.runtime.policy.document
+        options = server_options(document, ca, cert, key, spiffe_ids=tuple(spiffe_ids), sans=tuple(sans))
+        context: ssl.SSLContext = self.runtime.identities.server(options, clients, tuple(alpn), configure)
+        return context
+
+    def server_credentials(
+        self,
+        *,
+        clients: Clients = "strict",
+        ca: str | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+    ) -> grpc.ServerCredentials:
+        """The same for gRPC servers (`add_secure_port`), sync and aio. permissive asks no client for a certificate."""
+        from meshlib.runtime.security import server_options
+
+        options = server_options(self.runtime.policy.document, ca, cert, key)
+        credentials: grpc.ServerCredentials = self.runtime.identities.grpc_server(options, clients)
+        return credentials
 
     def refresh(self, service: str | None = None) -> None:
         """Ask discovery again now, for one service or all; returns at once."""

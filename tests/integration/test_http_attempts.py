@@ -8,14 +8,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from meshlib import errors
 from meshlib.testing import Fault, FaultServer, Services
-from tests.integration.http_kit import KINDS, Side, in_flight, open_side, settled, uri
+from tests.integration.http_kit import EACH_WIRE, LONG, Kit, Side, in_flight, settled, uri
 
-pytestmark = [pytest.mark.integration, pytest.mark.parametrize("kind", KINDS)]
+pytestmark = pytest.mark.integration
 
 QUICK = {"breaker": False, "ejection": False, "retry": {"wait": {"base": 0.001, "cap": 0.002}}}
 
@@ -46,9 +45,9 @@ REPEATED = [
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
-def test_idempotent_requests_are_repeated(kind: str, method: str) -> None:
+def test_idempotent_requests_are_repeated(kit: Kit, method: str) -> None:
     """After every failure that may pass, on another instance."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         for fault in REPEATED:
             if method == "HEAD" and fault.kind in ("reset_mid_body", "cut_body"):
                 continue
@@ -66,23 +65,23 @@ def test_idempotent_requests_are_repeated(kind: str, method: str) -> None:
         assert in_flight(side.runtime) == 0
 
 
-def test_post_is_not_repeated(kind: str) -> None:
+def test_post_is_not_repeated(kit: Kit) -> None:
     """What may have been processed is the caller's to repeat; a status is an answer."""
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=quick()) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=quick()) as side:
         server.behave(Fault.ok(503))
         assert side.post("/", content=b"x").status_code == 503
         server.behave(Fault.reset_before_head())
-        with pytest.raises(httpx.ReadError):
+        with pytest.raises(kit.http.ReadError):
             side.post("/", content=b"x")
         server.behave(Fault.reset_mid_body())
-        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        with pytest.raises((kit.http.ReadError, kit.http.RemoteProtocolError)):
             side.post("/", content=b"x")
         assert len(server.requests) == 3
 
 
-def test_idempotency_key_makes_a_post_repeatable(kind: str) -> None:
+def test_idempotency_key_makes_a_post_repeatable(kit: Kit) -> None:
     """The header says that the server recognises it."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         services[0].behave(default=Fault.reset_before_head())
         services[1].behave(default=Fault.ok())
         for number in range(6):
@@ -91,16 +90,16 @@ def test_idempotency_key_makes_a_post_repeatable(kind: str) -> None:
         assert {request.body for server in services for request in server.requests} == {b"x"}
 
 
-def test_unsent_post_is_repeated(kind: str) -> None:
+def test_unsent_post_is_repeated(kit: Kit) -> None:
     """A refused connect has sent nothing, whatever the method."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         services[0].refuse()
         for _ in range(6):
             assert side.post("/", content=b"x").status_code == 200
         assert services.counts[services[1].address] == 6
 
 
-def parts(kind: str) -> Any:
+def parts(kit: Kit) -> Any:
     """A body that can be sent once."""
 
     def plain() -> Iterator[bytes]:
@@ -111,24 +110,24 @@ def parts(kind: str) -> Any:
         yield b"one"
         yield b"two"
 
-    return asynchronous() if kind == "async" else plain()
+    return asynchronous() if kit.kind == "async" else plain()
 
 
-def test_generator_bodies_are_sent_once(kind: str) -> None:
+def test_generator_bodies_are_sent_once(kit: Kit) -> None:
     """A PUT whose body is gone is not repeated, and its error says why."""
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=quick()) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=quick()) as side:
         server.behave(default=Fault.reset_before_head())
-        with pytest.raises(httpx.TransportError):
-            side.request("PUT", "/", content=parts(kind))
+        with pytest.raises(kit.http.TransportError):
+            side.request("PUT", "/", content=parts(kit))
         assert len(server.requests) == 1
         server.behave(default=Fault.ok())
-        side.request("PUT", "/", content=parts(kind))
+        side.request("PUT", "/", content=parts(kit))
         assert server.requests[-1].body == b"onetwo"
 
 
-def test_retries_never_return_to_the_node_that_failed(kind: str) -> None:
+def test_retries_never_return_to_the_node_that_failed(kit: Kit) -> None:
     """While another one exists."""
-    with Services(3) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(3) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         for server in services:
             server.behave(default=Fault.ok(503))
         for _ in range(20):
@@ -138,9 +137,10 @@ def test_retries_never_return_to_the_node_that_failed(kind: str) -> None:
             assert len(set(visited)) == 3
 
 
-def test_retry_after_is_honoured(kind: str) -> None:
+@EACH_WIRE
+def test_retry_after_is_honoured(kit: Kit) -> None:
     """The pause is at least what the server asks for; asked for longer than there is time, the answer stands."""
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=quick()) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=quick()) as side:
         # Whole seconds, as the header has it.
         server.behave(Fault.retry_after(1))
         started = time.monotonic()
@@ -153,27 +153,27 @@ def test_retry_after_is_honoured(kind: str) -> None:
         assert time.monotonic() - started < 2.0
 
 
-def test_used_up_with_a_response_returns_it(kind: str) -> None:
+def test_used_up_with_a_response_returns_it(kit: Kit) -> None:
     """As httpx would, history in its extensions; `raise_for_status` tells it."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         for server in services:
             server.behave(default=Fault.ok(503, b"down"))
         response = side.get("/")
         assert (response.status_code, response.text) == (503, "down")
         assert [facts.cause for facts in response.extensions["meshlib"]["attempts"]] == ["503"] * 3
-        with pytest.raises(httpx.HTTPStatusError, match=r"After 3 attempts: .* answered 503 in \d+ ms"):
+        with pytest.raises(kit.http.HTTPStatusError, match=r"After 3 attempts: .* answered 503 in \d+ ms"):
             response.raise_for_status()
 
 
-def test_raise_on_exhausted(kind: str) -> None:
+def test_raise_on_exhausted(kit: Kit) -> None:
     """Policy may want an error in place of the last response."""
     policy = quick(raise_on_exhausted=True)
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=policy) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=policy) as side:
         for server in services:
             server.behave(default=Fault.ok(503, b"down"))
         with pytest.raises(errors.AttemptsExhaustedError) as raised:
             side.get("/")
-        assert isinstance(raised.value, httpx.TransportError)
+        assert isinstance(raised.value, kit.http.TransportError)
         assert raised.value.delivered == "yes"
         with pytest.raises(errors.AttemptsExhaustedError):
             side.open("GET", "/")
@@ -190,12 +190,12 @@ def failing(side: Side, services: Services, fault: Fault, **options: Any) -> Bas
     return raised.value
 
 
-def test_errors_are_both_families(kind: str) -> None:
+def test_errors_are_both_families(kit: Kit) -> None:
     """httpx's class of the last failure and our own; facts as attributes; the request; no query in the text."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         error = failing(side, services, Fault.reset_before_head())
         assert isinstance(error, errors.AttemptsExhaustedError)
-        assert isinstance(error, httpx.ReadError)
+        assert isinstance(error, kit.http.ReadError)
         assert [facts.cause for facts in error.attempts] == ["reset"] * 3
         assert (error.target, error.retry_safe, error.delivered) == ("orders", False, "maybe")
         assert str(error.request.url) == "http://orders/secret-path?token=abc"
@@ -203,52 +203,53 @@ def test_errors_are_both_families(kind: str) -> None:
         assert str(error).startswith("GET http://orders/secret-path failed after 3 attempts in ")
         twin = pickle.loads(pickle.dumps(error))
         assert type(twin) is type(error)
-        assert isinstance(twin, httpx.ReadError)
+        assert isinstance(twin, kit.http.ReadError)
         assert (str(twin), twin.attempts) == (str(error), error.attempts)
 
 
-def test_one_attempt_raises_httpx_own_error(kind: str) -> None:
+def test_one_attempt_raises_httpx_own_error(kit: Kit) -> None:
     """Without retries nothing is wrapped, and the error has its request and pickles."""
     policy = quick(retry=False)
-    with Services(1) as services, open_side(kind, "orders", discovery=services.uri, policy=policy) as side:
+    with Services(1) as services, kit.side("orders", discovery=services.uri, policy=policy) as side:
         error = failing(side, services, Fault.reset_before_head())
-        assert type(error) is httpx.ReadError
+        assert type(error) is kit.http.ReadError
         assert error.request.url.path == "/secret-path"
-        assert type(pickle.loads(pickle.dumps(error))) is httpx.ReadError
+        assert type(pickle.loads(pickle.dumps(error))) is kit.http.ReadError
         services[0].refuse()
-        with pytest.raises(httpx.ConnectError) as raised:
+        with pytest.raises(kit.http.ConnectError) as raised:
             side.get("/")
-        assert type(raised.value) is httpx.ConnectError
+        assert type(raised.value) is kit.http.ConnectError
 
 
-def test_refusals_are_httpx_errors(kind: str) -> None:
+def test_refusals_are_httpx_errors(kit: Kit) -> None:
     """An open breaker and a full limit raise errors that `except httpx.HTTPError` catches, too."""
     policy = quick(retry=False, breaker={"minimum_calls": 2, "failure_ratio": 0.5})
-    with Services(1) as services, open_side(kind, "orders", discovery=services.uri, policy=policy) as side:
+    with Services(1) as services, kit.side("orders", discovery=services.uri, policy=policy) as side:
         services[0].behave(default=Fault.ok(500))
         for _ in range(2):
             side.get("/")
         with pytest.raises(errors.CircuitOpenError) as raised:
             side.get("/")
-        assert isinstance(raised.value, httpx.TransportError)
+        assert isinstance(raised.value, kit.http.TransportError)
         assert raised.value.request.method == "GET"
         assert (raised.value.retry_after or 0) > 0
         assert total(services) == 2
     limited = quick(limit={"concurrency": 1})
-    with Services(1) as services, open_side(kind, "orders", discovery=services.uri, policy=limited) as side:
+    with Services(1) as services, kit.side("orders", discovery=services.uri, policy=limited) as side:
+        services[0].behave(Fault.ok(body=LONG))
         held = side.open("GET", "/")
         with pytest.raises(errors.LimitExceededError) as full:
             side.get("/")
-        assert isinstance(full.value, httpx.TransportError)
+        assert isinstance(full.value, kit.http.TransportError)
         side.shut(held)
         assert side.get("/").status_code == 200
 
 
-def test_replaced_responses_are_closed_first(kind: str) -> None:
+def test_replaced_responses_are_closed_first(kit: Kit) -> None:
     """A streamed call whose first answer was a 503 holds one lease and one open response."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         for server in services:
-            server.behave(default=Fault.ok(503, b"x" * 2000))
+            server.behave(default=Fault.ok(503, LONG))
         response = side.open("GET", "/")
         assert len(response.extensions["meshlib"]["attempts"]) == 3
         assert in_flight(side.runtime) == 1
@@ -259,13 +260,13 @@ def test_replaced_responses_are_closed_first(kind: str) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.reset_mid_body(), Fault.cut_body(), Fault.cut_body(chunked=True)])
-def test_streamed_body_failures_are_reported_not_repeated(kind: str, fault: Fault) -> None:
+def test_streamed_body_failures_are_reported_not_repeated(kit: Kit, fault: Fault) -> None:
     """The caller has the head already; node and detector hear of it."""
-    with Services(1) as services, open_side(kind, "orders", discovery=services.uri, policy=quick()) as side:
+    with Services(1) as services, kit.side("orders", discovery=services.uri, policy=quick()) as side:
         services[0].behave(default=fault)
         response = side.open("GET", "/")
         assert response.status_code == 200
-        with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        with pytest.raises((kit.http.ReadError, kit.http.RemoteProtocolError)):
             side.read(response)
         assert in_flight(side.runtime) == 0
         assert total(services) == 1

@@ -2,21 +2,19 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from meshlib import ConfigError, Mesh
 from meshlib.core.hook import AsyncHook, Hook
 from meshlib.testing import Fault, FaultServer
+from tests.integration.http_kit import Stack, uri
 
 pytestmark = pytest.mark.integration
 
 
-def policy(*servers):
-    """orders on these servers."""
-    return {
-        "services": {"orders": {"discovery": "static://" + ",".join(server.address for server in servers)}}
-    }
+def mesh_of(stack, servers, hook):
+    """orders on these servers, with a hook."""
+    return stack.mesh({"orders": {"discovery": uri(*servers)}}, hooks=[hook])
 
 
 class Seen(Hook):
@@ -41,22 +39,25 @@ class Seen(Hook):
 class SeenAsync(AsyncHook):
     """Answers one path itself."""
 
+    def __init__(self, http):
+        self.http = http
+
     async def around_call(self, request, proceed):
         """The cached path never leaves."""
         if request.url.path == "/cached":
-            return httpx.Response(200, text="kept")
+            return self.http.Response(200, text="kept")
         return await proceed(request)
 
 
-def test_a_hook_stands_around_calls_and_attempts():
+def test_a_hook_stands_around_calls_and_attempts(stack: Stack):
     """One call of two attempts: once around the call, twice around an attempt, its header on the wire."""
     seen = Seen()
     with FaultServer() as one, FaultServer() as two:
         one.behave(default=Fault.ok(503))
         two.behave(Fault.ok(503))
         with (
-            Mesh(policy=policy(one, two), hooks=[seen], telemetry=False) as mesh,
-            mesh.client("orders") as client,
+            mesh_of(stack, (one, two), seen) as mesh,
+            stack.client(mesh, "orders") as client,
         ):
             client.get("/")
             assert seen.calls == 1
@@ -64,17 +65,17 @@ def test_a_hook_stands_around_calls_and_attempts():
             assert {dict(request.headers)["x-call"] for request in (*one.requests, *two.requests)} == {"1"}
 
 
-def test_an_async_hook_may_answer_itself():
+def test_an_async_hook_may_answer_itself(stack: Stack):
     """What it answers never reaches a server; everything else does."""
 
     async def main(mesh, server):
-        async with mesh.async_client("orders") as client:
+        async with stack.async_client(mesh, "orders") as client:
             assert (await client.get("/cached")).text == "kept"
             assert not server.requests
             assert (await client.get("/other")).status_code == 200
             assert len(server.requests) == 1
 
-    with FaultServer() as server, Mesh(policy=policy(server), hooks=[SeenAsync()], telemetry=False) as mesh:
+    with FaultServer() as server, mesh_of(stack, [server], SeenAsync(stack.http)) as mesh:
         asyncio.run(main(mesh, server))
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from meshlib.mesh import Mesh
 from meshlib.testing import ServiceProcess
-from tests.integration.http_kit import KINDS, eventually, in_flight, uri
+from tests.integration.http_kit import EACH_WIRE, Kit, eventually, in_flight, uri
 
-pytestmark = [pytest.mark.integration, pytest.mark.parametrize("kind", KINDS)]
+pytestmark = [pytest.mark.integration, EACH_WIRE]  # what dies here is the server: one family tells
 
 WORKERS = 8
 
@@ -24,14 +24,15 @@ WORKERS = 8
 class Load:
     """Requests without end from several threads, or tasks of one loop in a thread; everything that went wrong is kept."""
 
-    def __init__(self, mesh: Mesh, kind: str) -> None:
+    def __init__(self, mesh: Mesh, kit: Kit) -> None:
         self.errors: list[str] = []
         self.served: Counter[str] = Counter()
         self.slowest = 0.0
         self._stop = threading.Event()
         self._mesh = mesh
-        if kind == "sync":
-            self._client = mesh.client("orders", timeout=3.0)
+        self._kit = kit
+        if kit.kind == "sync":
+            self._client = kit.client(mesh, "orders", timeout=3.0)
             self._threads = [threading.Thread(target=self._work) for _ in range(WORKERS)]
         else:
             self._threads = [threading.Thread(target=lambda: asyncio.run(self._loop()))]
@@ -55,7 +56,7 @@ class Load:
             time.sleep(0.002)
 
     async def _loop(self) -> None:
-        async with self._mesh.async_client("orders", timeout=3.0) as client:
+        async with self._kit.async_client(self._mesh, "orders", timeout=3.0) as client:
 
             async def work() -> None:
                 while not self._stop.is_set():
@@ -105,16 +106,16 @@ def gains(load: Load, name: str) -> Callable[[], bool]:
 OUT = ("unreachable", "ejected", "probing")
 
 
-def mesh_of(processes: list[ServiceProcess], **policy: Any) -> Mesh:
+def mesh_of(kit: Kit, processes: list[ServiceProcess], **policy: Any) -> Mesh:
     """A mesh that knows `orders`."""
-    return Mesh(policy={"services": {"orders": {"discovery": uri(*processes), **policy}}}, telemetry=False)
+    return kit.mesh({"orders": {"discovery": uri(*processes), **policy}})
 
 
-def test_killed_and_restored(kind: str, processes: list[ServiceProcess]) -> None:
+def test_killed_and_restored(kit: Kit, processes: list[ServiceProcess]) -> None:
     """Left alone when it dies, used again when it is back, and nobody noticed."""
     a, b, _ = processes
-    with mesh_of(processes, balancer="round_robin") as mesh:
-        load = Load(mesh, kind)
+    with mesh_of(kit, processes, balancer="round_robin") as mesh:
+        load = Load(mesh, kit)
         try:
             assert eventually(lambda: all(load.served[name] > 20 for name in "abc"))
             assert state(mesh, a) == "ready"
@@ -137,11 +138,11 @@ def test_killed_and_restored(kind: str, processes: list[ServiceProcess]) -> None
         assert in_flight(mesh) == 0
 
 
-def test_default_policy_loses_nothing(kind: str, processes: list[ServiceProcess]) -> None:
+def test_default_policy_loses_nothing(kit: Kit, processes: list[ServiceProcess]) -> None:
     """Slow, killed, restored: a slow instance gets less than its share, and no call fails."""
     a, b, _ = processes
-    with mesh_of(processes) as mesh:
-        load = Load(mesh, kind)
+    with mesh_of(kit, processes) as mesh:
+        load = Load(mesh, kit)
         try:
             assert eventually(lambda: all(load.served[name] > 20 for name in "abc"))
             a.control(delay=0.3)
@@ -163,10 +164,10 @@ def test_default_policy_loses_nothing(kind: str, processes: list[ServiceProcess]
 
 
 @pytest.mark.slow
-def test_all_but_one_killed(kind: str, processes: list[ServiceProcess]) -> None:
+def test_all_but_one_killed(kit: Kit, processes: list[ServiceProcess]) -> None:
     """One living instance carries everything, whichever it is."""
-    with mesh_of(processes) as mesh:
-        load = Load(mesh, kind)
+    with mesh_of(kit, processes) as mesh:
+        load = Load(mesh, kit)
         try:
             for number in range(3):
                 first, second = processes[number], processes[(number + 1) % 3]

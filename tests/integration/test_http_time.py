@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
 
 from meshlib.errors import DeadlineExceededError
-from meshlib.mesh import Mesh
 from meshlib.runtime import deadline
 from meshlib.testing import Fault, FaultServer, Services
-from tests.integration.http_kit import KINDS, Side, in_flight, open_side, uri
+from tests.integration.http_kit import EACH_WIRE, Kit, in_flight, uri
 
-pytestmark = [pytest.mark.integration, pytest.mark.parametrize("kind", KINDS)]
+pytestmark = pytest.mark.integration
 
 ALONE = {"retry": False, "breaker": False, "ejection": False}
 SLACK = 0.35
@@ -46,67 +44,72 @@ STRETCHED = {
 }
 
 
+@EACH_WIRE
 @pytest.mark.parametrize("fault", STRETCHED)
-def test_buffered_attempts_end_in_time(kind: str, fault: str) -> None:
+def test_buffered_attempts_end_in_time(kit: Kit, fault: str) -> None:
     """To the last byte: 0.25 s are 0.25 s."""
     policy = {**ALONE, "attempt_timeout": 0.25}
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=policy) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=policy) as side:
         server.behave(default=STRETCHED[fault])
-        seconds = taken(lambda: side.get("/"), (httpx.ReadTimeout, httpx.RemoteProtocolError))
+        seconds = taken(lambda: side.get("/"), (kit.http.ReadTimeout, kit.http.RemoteProtocolError))
         assert 0.2 < seconds < 0.25 + SLACK
         assert in_flight(side.runtime) == 0
         server.wait_for_connections(0)
 
 
+@EACH_WIRE
 @pytest.mark.parametrize("fault", ["dripping head", "hang", "endless headers"])
-def test_streamed_attempts_have_their_head_in_time(kind: str, fault: str) -> None:
+def test_streamed_attempts_have_their_head_in_time(kit: Kit, fault: str) -> None:
     """The same bound, up to the head."""
     policy = {**ALONE, "attempt_timeout": 0.25}
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=policy) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=policy) as side:
         server.behave(default=STRETCHED[fault])
-        seconds = taken(lambda: side.open("GET", "/"), (httpx.ReadTimeout, httpx.RemoteProtocolError))
+        seconds = taken(lambda: side.open("GET", "/"), (kit.http.ReadTimeout, kit.http.RemoteProtocolError))
         assert 0.2 < seconds < 0.25 + SLACK
         assert in_flight(side.runtime) == 0
 
 
-def test_streamed_bodies_outlive_the_attempt(kind: str) -> None:
+def test_streamed_bodies_outlive_the_attempt(kit: Kit) -> None:
     """After the head only the read timeout between chunks counts."""
     policy = {**ALONE, "attempt_timeout": 0.2}
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=policy) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=policy) as side:
         server.behave(default=Fault.drip_body(0.1, body=b"12345"))
         response = side.open("GET", "/")
         assert side.read(response) == b"12345"
         server.behave(default=Fault.slow_body(3.0))
-        response = side.open("GET", "/", timeout=httpx.Timeout(5, read=0.2))
-        assert 0.15 < taken(lambda: side.read(response), httpx.ReadTimeout) < 0.2 + SLACK
+        response = side.open("GET", "/", timeout=kit.http.Timeout(5, read=0.2))
+        assert 0.15 < taken(lambda: side.read(response), kit.http.ReadTimeout) < 0.2 + SLACK
         assert in_flight(side.runtime) == 0
 
 
-def test_stream_timeout_bounds_the_whole_body(kind: str) -> None:
+@EACH_WIRE
+def test_stream_timeout_bounds_the_whole_body(kit: Kit) -> None:
     """Chunks that keep coming do not stretch it."""
     policy = {**ALONE, "stream_timeout": 0.3}
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=policy) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=policy) as side:
         server.behave(default=Fault.drip_body(0.05))
         response = side.open("GET", "/")
-        assert 0.2 < taken(lambda: side.read(response), httpx.ReadTimeout) < 0.3 + SLACK
+        assert 0.2 < taken(lambda: side.read(response), kit.http.ReadTimeout) < 0.3 + SLACK
         assert in_flight(side.runtime) == 0
 
 
-def test_uploads_are_bounded(kind: str) -> None:
+@EACH_WIRE
+def test_uploads_are_bounded(kit: Kit) -> None:
     """A server that does not read holds nobody up."""
     policy = {**ALONE, "attempt_timeout": 0.25}
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         where = f"static://127.0.0.1:{deaf.getsockname()[1]}"
-        with open_side(kind, "orders", discovery=where, policy=policy) as side:
-            seconds = taken(lambda: side.post("/", content=b"x" * 20_000_000), httpx.TimeoutException)
+        with kit.side("orders", discovery=where, policy=policy) as side:
+            seconds = taken(lambda: side.post("/", content=b"x" * 20_000_000), kit.http.TimeoutException)
             assert 0.2 < seconds < 0.25 + SLACK
             assert in_flight(side.runtime) == 0
 
 
-def test_blackholed_connects_take_the_connect_timeout(kind: str) -> None:
+@EACH_WIRE
+def test_blackholed_connects_take_the_connect_timeout(kit: Kit) -> None:
     """And the next instance is tried, whatever the method."""
     policy = {"connect_timeout": 0.2, "breaker": False, "ejection": False}
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=policy) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=policy) as side:
         services[0].blackhole()
         slow = 0
         for _ in range(6):
@@ -120,9 +123,9 @@ def test_blackholed_connects_take_the_connect_timeout(kind: str) -> None:
                 assert 0.15 < time.monotonic() - started < 0.2 + SLACK
         assert slow
     alone = {**ALONE, "connect_timeout": 0.2}
-    with Services(1) as services, open_side(kind, "orders", discovery=services.uri, policy=alone) as side:
+    with Services(1) as services, kit.side("orders", discovery=services.uri, policy=alone) as side:
         services[0].blackhole()
-        assert 0.15 < taken(lambda: side.get("/"), httpx.ConnectTimeout) < 0.2 + SLACK
+        assert 0.15 < taken(lambda: side.get("/"), kit.http.ConnectTimeout) < 0.2 + SLACK
 
 
 @contextmanager
@@ -154,87 +157,90 @@ def slow_handshake(interval: float) -> Iterator[int]:
     worker.join(5.0)
 
 
-def test_slow_handshakes_take_the_connect_timeout(kind: str) -> None:
+@EACH_WIRE
+def test_slow_handshakes_take_the_connect_timeout(kit: Kit) -> None:
     """From the first byte to the last, not for each of them."""
     policy = {**ALONE, "connect_timeout": 0.25}
     with (
         slow_handshake(0.02) as port,
-        open_side(
-            kind, "https://orders", discovery=f"static://127.0.0.1:{port}", policy=policy, verify=False
+        kit.side(
+            "https://orders", discovery=f"static://127.0.0.1:{port}", policy=policy, verify=False
         ) as side,
     ):
-        assert 0.2 < taken(lambda: side.get("/"), httpx.ConnectTimeout) < 0.25 + SLACK
+        assert 0.2 < taken(lambda: side.get("/"), kit.http.ConnectTimeout) < 0.25 + SLACK
         assert in_flight(side.runtime) == 0
 
 
-def test_deadline_bounds_all_attempts(kind: str) -> None:
+@EACH_WIRE
+def test_deadline_bounds_all_attempts(kit: Kit) -> None:
     """Retries included: the error says when and lists them."""
     policy = {"breaker": False, "ejection": False, "attempt_timeout": 0.15}
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, policy=policy) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, policy=policy) as side:
         for server in services:
             server.behave(default=Fault.hang())
         started = time.monotonic()
         with pytest.raises(DeadlineExceededError) as raised:
             side.get("/", timeout=0.4)
         assert 0.35 < time.monotonic() - started < 0.4 + SLACK
-        assert isinstance(raised.value, httpx.TimeoutException)
+        assert isinstance(raised.value, kit.http.TimeoutException)
         assert re.search(r"deadline 0\.(4|39\d*) s", str(raised.value))
         assert 2 <= len(raised.value.attempts) <= 3
         assert in_flight(side.runtime) == 0
 
 
-def test_auto_attempts_leave_time_for_another(kind: str) -> None:
+@EACH_WIRE
+def test_auto_attempts_leave_time_for_another(kit: Kit) -> None:
     """Half of what is left: one hung instance does not eat the call."""
-    with Services(2) as services, open_side(kind, "orders", discovery=services.uri, timeout=0.6) as side:
+    with Services(2) as services, kit.side("orders", discovery=services.uri, timeout=0.6) as side:
         services[0].behave(default=Fault.hang())
         for _ in range(4):
             assert side.get("/").status_code == 200
 
 
+@EACH_WIRE
 @pytest.mark.parametrize("how", ["client", "call", "attribute", "policy"])
-def test_numbers_are_whole_call_deadlines(kind: str, how: str) -> None:
+def test_numbers_are_whole_call_deadlines(kit: Kit, how: str) -> None:
     """Wherever they are given."""
     options: dict[str, Any] = {"timeout": 0.2} if how == "client" else {}
     policy = {**ALONE, "timeout": 0.2} if how == "policy" else ALONE
     with (
         FaultServer() as server,
-        open_side(kind, "orders", discovery=uri(server), policy=policy, **options) as side,
+        kit.side("orders", discovery=uri(server), policy=policy, **options) as side,
     ):
         server.behave(default=Fault.drip_body(0.03))
         if how == "attribute":
             side.client.timeout = 0.2
-            assert side.client.timeout == httpx.Timeout(None)
+            assert side.client.timeout == kit.http.Timeout(None)
         call = {"timeout": 0.2} if how == "call" else {}
         assert 0.15 < taken(lambda: side.get("/", **call), DeadlineExceededError) < 0.2 + SLACK
 
 
-def test_httpx_timeouts_keep_their_meaning(kind: str) -> None:
+def test_httpx_timeouts_keep_their_meaning(kit: Kit) -> None:
     """Per operation; the deadline stays the policy's, also where the client has a number."""
     with (
         FaultServer() as server,
-        open_side(
-            kind, "orders", discovery=uri(server), policy=ALONE, timeout=httpx.Timeout(5, read=0.15)
+        kit.side(
+            "orders", discovery=uri(server), policy=ALONE, timeout=kit.http.Timeout(5, read=0.15)
         ) as side,
     ):
         server.behave(default=Fault.drip_body(0.05, body=b"123456"))
         assert side.get("/").content == b"123456"
         server.behave(default=Fault.hang())
-        assert 0.1 < taken(lambda: side.get("/"), httpx.ReadTimeout) < 0.15 + SLACK
+        assert 0.1 < taken(lambda: side.get("/"), kit.http.ReadTimeout) < 0.15 + SLACK
         assert side.client.timeout.read == 0.15
         side.client.timeout = 0.1
         server.behave(default=Fault.ok(delay=0.25))
         assert taken(lambda: side.get("/"), DeadlineExceededError) < 0.1 + SLACK
-        assert side.get("/", timeout=httpx.Timeout(5)).status_code == 200
+        assert side.get("/", timeout=kit.http.Timeout(5)).status_code == 200
         assert side.get("/", timeout=None).status_code == 200
 
 
-def test_none_is_no_deadline(kind: str) -> None:
+@EACH_WIRE
+def test_none_is_no_deadline(kit: Kit) -> None:
     """Not even the policy's."""
     with (
         FaultServer() as server,
-        open_side(
-            kind, "orders", discovery=uri(server), policy={**ALONE, "timeout": 0.1}, timeout=None
-        ) as side,
+        kit.side("orders", discovery=uri(server), policy={**ALONE, "timeout": 0.1}, timeout=None) as side,
     ):
         server.behave(default=Fault.ok(delay=0.3))
         assert side.get("/").status_code == 200
@@ -242,17 +248,18 @@ def test_none_is_no_deadline(kind: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["2", True, [1]])
-def test_nonsense_is_refused(kind: str, wrong: Any) -> None:
+def test_nonsense_is_refused(kit: Kit, wrong: Any) -> None:
     """Instead of meaning no timeout."""
     with pytest.raises(TypeError, match="timeout takes seconds"):
-        Side(kind, "orders", discovery="static://127.0.0.1:1", timeout=wrong)
+        kit.made("orders", discovery="static://127.0.0.1:1", timeout=wrong)
     with pytest.raises(ValueError, match="from 0 up"):
-        Side(kind, "orders", discovery="static://127.0.0.1:1", timeout=-1)
+        kit.made("orders", discovery="static://127.0.0.1:1", timeout=-1)
 
 
-def test_ambient_deadline_bounds_calls(kind: str) -> None:
+@EACH_WIRE
+def test_ambient_deadline_bounds_calls(kit: Kit) -> None:
     """The nearest one holds, and calls after the block are free of it."""
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=ALONE) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=ALONE) as side:
         server.behave(default=Fault.ok(delay=0.3))
 
         async def inside() -> None:
@@ -260,7 +267,7 @@ def test_ambient_deadline_bounds_calls(kind: str) -> None:
                 await side.client.get("/")
 
         def block() -> None:
-            if kind == "async":
+            if kit.kind == "async":
                 side.run(inside())
             else:
                 with deadline(0.1):
@@ -270,20 +277,20 @@ def test_ambient_deadline_bounds_calls(kind: str) -> None:
         assert side.get("/").status_code == 200
 
 
-def test_expired_deadline_sends_nothing(kind: str) -> None:
+def test_expired_deadline_sends_nothing(kit: Kit) -> None:
     """And the error is safe to repeat."""
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server)) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server)) as side:
         with pytest.raises(DeadlineExceededError) as raised:
             side.get("/", timeout=0)
         assert raised.value.delivered == "no"
         assert server.requests == []
 
 
-def test_callers_own_timeout_is_not_ours(kind: str) -> None:
+def test_callers_own_timeout_is_not_ours(kit: Kit) -> None:
     """asyncio.timeout around a call raises the caller's TimeoutError, and the node is not blamed."""
-    if kind == "sync":
+    if kit.kind == "sync":
         pytest.skip("threads cannot be interrupted")
-    with FaultServer() as server, open_side(kind, "orders", discovery=uri(server), policy=ALONE) as side:
+    with FaultServer() as server, kit.side("orders", discovery=uri(server), policy=ALONE) as side:
         server.behave(default=Fault.hang())
 
         async def bounded() -> None:
@@ -292,20 +299,19 @@ def test_callers_own_timeout_is_not_ours(kind: str) -> None:
 
         with pytest.raises(TimeoutError) as raised:
             side.run(bounded())
-        assert not isinstance(raised.value, httpx.HTTPError)
+        assert not isinstance(raised.value, kit.http.HTTPError)
         (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
         assert (node.failures, node.in_flight) == (0, 0)
 
 
-def test_foreign_clients_bring_their_own_timeouts(kind: str) -> None:
+def test_foreign_clients_bring_their_own_timeouts(kit: Kit) -> None:
     """On `mesh.transport()` httpx's four are honoured, and the deadline is the policy's."""
     with FaultServer() as server:
         server.behave(default=Fault.hang())
-        policy = {"services": {"orders": {"discovery": uri(server), **ALONE, "timeout": 0.5}}}
-        with Mesh(policy=policy, telemetry=False) as mesh:
-            transport = mesh.async_transport() if kind == "async" else mesh.transport()
-            with open_side(kind, plain=True, transport=transport) as side:
-                short = taken(lambda: side.get("http://orders/", timeout=0.15), httpx.ReadTimeout)
+        with kit.mesh({"orders": {"discovery": uri(server), **ALONE, "timeout": 0.5}}) as mesh:
+            transport = kit.transport(mesh)
+            with kit.side(plain=True, transport=transport) as side:
+                short = taken(lambda: side.get("http://orders/", timeout=0.15), kit.http.ReadTimeout)
                 assert 0.1 < short < 0.15 + SLACK
                 longer = taken(lambda: side.get("http://orders/", timeout=None), DeadlineExceededError)
                 assert 0.4 < longer < 0.5 + SLACK

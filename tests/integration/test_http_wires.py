@@ -9,37 +9,37 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from meshlib.errors import ConfigError
 from meshlib.mesh import Mesh
 from meshlib.testing import Fault, FaultServer, Services
-from meshlib.transport.client import AsyncClient, Client
-from tests.integration.http_kit import KINDS, Side, in_flight, open_side, settled, uri
+from tests.integration.http_kit import LONG, Kit, in_flight, settled, uri
 from tests.integration.http_tls import Authority, TlsServer
 
-pytestmark = [pytest.mark.integration, pytest.mark.parametrize("kind", KINDS)]
+pytestmark = pytest.mark.integration
 
 
 class Recorder:
-    """A handler for httpx.MockTransport that keeps what it saw."""
+    """A handler for a MockTransport that keeps what it saw."""
 
-    def __init__(self, status: int = 200) -> None:
-        self.seen: list[httpx.Request] = []
+    def __init__(self, http: Any, status: int = 200) -> None:
+        self.http = http
+        self.seen: list[Any] = []
         self.status = status
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, request: Any) -> Any:
         self.seen.append(request)
-        return httpx.Response(self.status, text=f"{request.method} {request.url}")
+        return self.http.Response(self.status, text=f"{request.method} {request.url}")
 
 
 @pytest.mark.parametrize("target", ["", "http://orders"])
-def test_mock_transport_needs_no_discovery(kind: str, target: str) -> None:
+def test_mock_transport_needs_no_discovery(kit: Kit, target: str) -> None:
     """Every URL is its own endpoint, and goes out as it was written."""
-    handler = Recorder()
-    with open_side(kind, target, transport=httpx.MockTransport(handler)) as side:
+    handler = Recorder(kit.http)
+    with kit.side(target, transport=kit.http.MockTransport(handler)) as side:
         response = side.post("http://orders/a?b=1", content=b"x")
         assert response.text == "POST http://orders/a?b=1"
         assert handler.seen[0].content == b"x"
@@ -48,14 +48,13 @@ def test_mock_transport_needs_no_discovery(kind: str, target: str) -> None:
         assert in_flight(side.runtime.unbalanced()) == 0
 
 
-def test_mock_transport_with_discovery_sees_addresses(kind: str) -> None:
+def test_mock_transport_with_discovery_sees_addresses(kit: Kit) -> None:
     """Each node's address is in the URL, the Host stays the service's name."""
-    handler = Recorder()
-    with open_side(
-        kind,
+    handler = Recorder(kit.http)
+    with kit.side(
         "http://orders",
         discovery="static://10.0.0.1:81,[::1]:82",
-        transport=httpx.MockTransport(handler),
+        transport=kit.http.MockTransport(handler),
     ) as side:
         for _ in range(20):
             side.get("/x")
@@ -63,10 +62,10 @@ def test_mock_transport_with_discovery_sees_addresses(kind: str) -> None:
     assert {request.headers["host"] for request in handler.seen} == {"orders"}
 
 
-def test_mock_transport_keeps_policy(kind: str) -> None:
+def test_mock_transport_keeps_policy(kit: Kit) -> None:
     """Retries, also after an error that the handler raises; streams hold their lease, what is whole does not."""
 
-    class Parts(httpx.SyncByteStream, httpx.AsyncByteStream):
+    class Parts(kit.http.SyncByteStream, kit.http.AsyncByteStream):  # type: ignore[misc, name-defined]
         def __iter__(self) -> Iterator[bytes]:
             yield b"at last"
 
@@ -75,20 +74,20 @@ def test_mock_transport_keeps_policy(kind: str) -> None:
 
     answers = iter(
         [
-            httpx.ConnectError("refused"),
-            httpx.Response(503),
-            httpx.Response(200, stream=Parts()),
-            httpx.Response(200, text="whole"),
+            kit.http.ConnectError("refused"),
+            kit.http.Response(503),
+            kit.http.Response(200, stream=Parts()),
+            kit.http.Response(200, text="whole"),
         ]
     )
 
-    def handler(request: httpx.Request) -> httpx.Response:
+    def handler(request: Any) -> Any:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    with open_side(kind, "orders", transport=httpx.MockTransport(handler)) as side:
+    with kit.side("orders", transport=kit.http.MockTransport(handler)) as side:
         response = side.open("GET", "/")
         assert in_flight(side.runtime.unbalanced()) == 1
         assert side.read(response) == b"at last"
@@ -100,20 +99,20 @@ def test_mock_transport_keeps_policy(kind: str) -> None:
         ]
 
 
-def test_meshlib_transports_are_refused(kind: str) -> None:
+def test_meshlib_transports_are_refused(kit: Kit) -> None:
     """Two engines would retry each other's retries."""
     with Mesh(discovery="static://127.0.0.1:1", telemetry=False) as mesh:
-        ours = mesh.async_transport() if kind == "async" else mesh.transport()
+        ours = kit.transport(mesh)
         for options in ({"transport": ours}, {"mounts": {"http://a": ours}}):
             with pytest.raises(ConfigError, match="two engines"):
-                Side(kind, "orders", **options)
+                kit.made("orders", **options)
 
 
-def test_transport_is_entered_and_closed_with_the_client(kind: str) -> None:
+def test_transport_is_entered_and_closed_with_the_client(kit: Kit) -> None:
     """As httpx does with it."""
     log: list[str] = []
 
-    class Watched(httpx.MockTransport):
+    class Watched(kit.http.MockTransport):  # type: ignore[misc, name-defined]
         def __enter__(self) -> Any:
             log.append("enter")
             return self
@@ -128,29 +127,28 @@ def test_transport_is_entered_and_closed_with_the_client(kind: str) -> None:
         async def aclose(self) -> None:
             log.append("close")
 
-    if kind == "sync":
-        with Client("orders", transport=Watched(Recorder())) as client:
+    if kit.kind == "sync":
+        with kit.Client("orders", transport=Watched(Recorder(kit.http))) as client:
             client.get("/")
     else:
 
         async def use() -> None:
-            async with AsyncClient("orders", transport=Watched(Recorder())) as client:
+            async with kit.AsyncClient("orders", transport=Watched(Recorder(kit.http))) as client:
                 await client.get("/")
 
         asyncio.run(use())
     assert log == ["enter", "close"]
 
 
-def test_mounts_win_for_their_urls(kind: str) -> None:
+def test_mounts_win_for_their_urls(kit: Kit) -> None:
     """A mounted URL leaves by its own transport and is not balanced; all others are."""
-    handler = Recorder()
+    handler = Recorder(kit.http)
     with (
         FaultServer() as server,
-        open_side(
-            kind,
+        kit.side(
             "orders",
             discovery=uri(server),
-            mounts={"http://legacy": httpx.MockTransport(handler), "http://x": None},
+            mounts={"http://legacy": kit.http.MockTransport(handler), "http://x": None},
         ) as side,
     ):
         assert side.get("/").text == "ok"
@@ -179,12 +177,13 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
                 line for line in head.decode().split("\r\n") if line.lower().startswith("proxy-auth")
             )
             method, target, _ = head.split(b" ", 2)
-            url = httpx.URL(target.decode() if method != b"CONNECT" else f"https://{target.decode()}")
+            url = urlsplit(target.decode() if method != b"CONNECT" else f"https://{target.decode()}")
+            path = url.path + (f"?{url.query}" if url.query else "")
             more, upstream = await asyncio.open_connection("127.0.0.1", url.port or 80)
             if method == b"CONNECT":
                 writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
             else:
-                upstream.write(head.replace(target, url.raw_path, 1))
+                upstream.write(head.replace(target, path.encode(), 1))
             await asyncio.gather(pump(reader, upstream), pump(more, writer))
         except (OSError, EOFError):
             pass
@@ -216,10 +215,10 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
         thread.join(5.0)
 
 
-def test_proxy_argument_wins(kind: str) -> None:
+def test_proxy_argument_wins(kit: Kit) -> None:
     """Everything goes through it, by the URL's own name, with policy but unbalanced."""
     with FaultServer() as server, proxy() as (where, lines):
-        with open_side(kind, "orders", discovery="static://127.0.0.1:1", proxy=where) as side:
+        with kit.side("orders", discovery="static://127.0.0.1:1", proxy=where) as side:
             server.behave(Fault.ok(503))
             response = side.get(f"http://somewhere.example:{server.port}/x")
             assert response.text == "ok"
@@ -227,13 +226,13 @@ def test_proxy_argument_wins(kind: str) -> None:
         assert lines[0] == f"GET http://somewhere.example:{server.port}/x HTTP/1.1"
 
 
-def test_environment_proxies_are_for_passed_through_hosts(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_proxies_are_for_passed_through_hosts(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     """A balanced service does not go there; NO_PROXY and trust_env=False are obeyed; credentials are sent."""
     with FaultServer() as server, proxy() as (where, lines):
         monkeypatch.setenv("HTTP_PROXY", where.replace("http://", "http://user:pass@"))
         monkeypatch.setenv("http_proxy", where.replace("http://", "http://user:pass@"))
         monkeypatch.setenv("no_proxy", "direct.example,127.0.0.1")
-        with open_side(kind, "orders", discovery=uri(server)) as side:
+        with kit.side("orders", discovery=uri(server)) as side:
             assert side.get("/").text == "ok"
             assert lines == []
             assert side.get(f"http://far.example:{server.port}/y").text == "ok"
@@ -241,8 +240,8 @@ def test_environment_proxies_are_for_passed_through_hosts(kind: str, monkeypatch
             assert lines[1].lower() == "proxy-authorization: basic dxnlcjpwyxnz"
             assert side.get(f"{server.url}/z").text == "ok"
             assert len(lines) == 2
-        with open_side(kind, "orders", discovery=uri(server), trust_env=False) as side:
-            with pytest.raises(httpx.ConnectError):
+        with kit.side("orders", discovery=uri(server), trust_env=False) as side:
+            with pytest.raises(kit.http.ConnectError):
                 side.get(f"http://far.invalid:{server.port}/", timeout=2.0)
             assert len(lines) == 2
 
@@ -258,78 +257,74 @@ def trusting(authority: Authority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority.path))
 
 
-def test_tls_is_for_the_logical_name(kind: str, authority: Authority) -> None:
+def test_tls_is_for_the_logical_name(kit: Kit, authority: Authority) -> None:
     """Connected by address, asked for and verified by name."""
     with TlsServer(authority.issue("orders.internal")) as server:
         discovery = f"static://{server.address}"
-        with open_side(
-            kind, "https://orders.internal", discovery=discovery, verify=trusting(authority)
-        ) as side:
+        with kit.side("https://orders.internal", discovery=discovery, verify=trusting(authority)) as side:
             for _ in range(3):
                 assert side.get("/").text == "orders.internal|orders.internal|"
             assert server.connections == 1
             response = side.open("GET", "/")
             assert side.read(response) == b"orders.internal|orders.internal|"
-        with open_side(
-            kind, "https://billing.internal", discovery=discovery, verify=trusting(authority)
-        ) as side:
-            with pytest.raises(httpx.ConnectError, match=r"(?i)certificate|hostname") as raised:
+        with kit.side("https://billing.internal", discovery=discovery, verify=trusting(authority)) as side:
+            with pytest.raises(kit.http.ConnectError, match=r"(?i)certificate|hostname") as raised:
                 side.get("/")
             assert raised.value.request.url.host == "billing.internal"
 
 
-def test_tls_verification_settings(kind: str, authority: Authority) -> None:
+def test_tls_verification_settings(kit: Kit, authority: Authority) -> None:
     """Unknown authorities are refused by default, `verify=False` and a path are as in httpx."""
     with TlsServer(authority.issue("orders")) as server:
         discovery = f"static://{server.address}"
-        side = Side(kind, "https://orders", discovery=discovery)
-        with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
+        side = kit.made("https://orders", discovery=discovery)
+        with pytest.raises(kit.http.ConnectError, match=r"(?i)certificate"):
             side.get("/")
         side.close()
-        with open_side(kind, "https://orders", discovery=discovery, verify=False) as side:
+        with kit.side("https://orders", discovery=discovery, verify=False) as side:
             assert side.get("/").text == "orders|orders|"
         # A client of other settings on the same mesh does not get this one's connections.
         with (
-            Mesh(policy={"services": {"orders": {"discovery": discovery}}}, telemetry=False) as mesh,
-            open_side(kind, "https://orders", mesh=mesh, verify=False) as lax,
-            open_side(kind, "https://orders", mesh=mesh) as strict,
+            kit.mesh({"orders": {"discovery": discovery}}) as mesh,
+            kit.side("https://orders", mesh=mesh, verify=False) as lax,
+            kit.side("https://orders", mesh=mesh) as strict,
         ):
             assert lax.get("/").status_code == 200
-            with pytest.raises(httpx.ConnectError):
+            with pytest.raises(kit.http.ConnectError):
                 strict.get("/")
 
 
-def test_client_certificates(kind: str, authority: Authority) -> None:
+def test_client_certificates(kit: Kit, authority: Authority) -> None:
     """In the context, as httpx wants it."""
     with TlsServer(authority.issue("orders"), clients=authority.path) as server:
         context = trusting(authority)
         context.load_cert_chain(authority.issue("web.client"))
         discovery = f"static://{server.address}"
-        with open_side(kind, "https://orders", discovery=discovery, verify=context) as side:
+        with kit.side("https://orders", discovery=discovery, verify=context) as side:
             assert side.get("/").text == "orders|orders|web.client"
-        with open_side(
-            kind, "https://orders", discovery=discovery, verify=trusting(authority), policy={"retry": False}
+        with kit.side(
+            "https://orders", discovery=discovery, verify=trusting(authority), policy={"retry": False}
         ) as side:
-            with pytest.raises(httpx.TransportError):
+            with pytest.raises(kit.http.TransportError):
                 side.get("/")
             assert in_flight(side.runtime) == 0
 
 
-def test_limits_bound_connections_per_endpoint(kind: str) -> None:
+def test_limits_bound_connections_per_endpoint(kit: Kit) -> None:
     """A full pool is nobody's failure."""
     with (
         Services(1) as services,
-        open_side(
-            kind,
+        kit.side(
             "orders",
             discovery=services.uri,
-            limits=httpx.Limits(max_connections=1),
+            limits=kit.http.Limits(max_connections=1),
             policy={"breaker": False},
         ) as side,
     ):
+        services[0].behave(Fault.ok(body=LONG))
         held = side.open("GET", "/")
-        with pytest.raises(httpx.PoolTimeout):
-            side.get("/", timeout=httpx.Timeout(None, pool=0.1))
+        with pytest.raises(kit.http.PoolTimeout):
+            side.get("/", timeout=kit.http.Timeout(None, pool=0.1))
         (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
         assert (node.failures, node.in_flight) == (0, 1)
         side.shut(held)
@@ -337,16 +332,16 @@ def test_limits_bound_connections_per_endpoint(kind: str) -> None:
         assert services[0].total_connections <= 2
 
 
-def test_foreign_clients_on_our_transport(kind: str) -> None:
+def test_foreign_clients_on_our_transport(kit: Kit) -> None:
     """Balanced, retried, streamed, and their connections closed with them."""
     with Services(2) as services:
         services[0].behave(default=Fault.ok(503))
-        policy = {"services": {"orders": {"discovery": services.uri}}}
-        with Mesh(policy=policy, telemetry=False) as mesh:
-            transport = mesh.async_transport() if kind == "async" else mesh.transport()
-            with open_side(kind, plain=True, transport=transport, base_url="http://orders") as side:
+        with kit.mesh({"orders": {"discovery": services.uri}}) as mesh:
+            transport = kit.transport(mesh)
+            with kit.side(plain=True, transport=transport, base_url="http://orders") as side:
                 for _ in range(10):
                     assert side.get("/").text == "ok"
+                services[1].behave(Fault.ok(body=LONG))
                 response = side.open("GET", "/")
                 assert in_flight(mesh) == 1
                 side.shut(response)

@@ -9,14 +9,13 @@ from random import Random
 from threading import Thread
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshlib.mesh import Mesh
 from meshlib.testing import Fault, Services
-from tests.integration.http_kit import eventually, in_flight
+from tests.integration.http_kit import STACKS, Stack, eventually, in_flight
 
 pytestmark = pytest.mark.integration
 
@@ -62,9 +61,9 @@ def answering(seed: int) -> Any:
     return lambda request: random.choice(FAULTS)
 
 
-def mesh_of(services: Services) -> Mesh:
+def mesh_of(stack: Stack, services: Services) -> Mesh:
     """With a limit, short times and everything else on."""
-    return Mesh(policy={"services": {"orders": {"discovery": services.uri, **POLICY}}}, telemetry=False)
+    return stack.mesh({"orders": {"discovery": services.uri, **POLICY}})
 
 
 def slots(mesh: Mesh) -> int:
@@ -75,25 +74,37 @@ def slots(mesh: Mesh) -> int:
     return mesh.runtime.keep.limiter("orders", limit).used
 
 
-async def one_call(client: httpx.AsyncClient, random: Random) -> None:
+async def one_call(stack: Stack, client: Any, random: Random) -> None:
     """A buffered call, a stream read, or a stream left half-way."""
     kind = random.random()
     if kind < 0.6:
         await client.request(random.choice(("GET", "POST", "PUT")), "/", content=b"x" * 100)
         return
-    async with client.stream("GET", "/", timeout=httpx.Timeout(None, read=0.1)) as response:
+    async with client.stream("GET", "/", timeout=stack.http.Timeout(None, read=0.1)) as response:
         async for _ in response.aiter_raw(1000):
             if random.random() < 0.3:
                 return
 
 
-async def storm(mesh: Mesh, seed: int, calls: int) -> None:
+def nothing_forgotten(mesh: Mesh) -> None:
+    """The pools' own view: no request waits in them, no connection is neither busy nor idle."""
+    for wire, _ in mesh.runtime.pools.all():
+        if callable(wire._pools):
+            for pool in wire._pools():
+                assert (pool.open, len(pool._waiting)) == (len(pool.idle), 0)
+            continue
+        for pool in wire._pools.values():
+            assert "Requests: 0 active, 0 queued" in repr(pool)
+            assert "Connections: 0 active" in repr(pool)
+
+
+async def storm(stack: Stack, mesh: Mesh, seed: int, calls: int) -> None:
     """Calls that are cancelled at random instants, some twice, while all of them fight for the slots."""
     random = Random(seed)
-    async with mesh.async_client("orders") as client:
+    async with stack.async_client(mesh, "orders") as client:
         tasks: list[asyncio.Task[None]] = []
         for _ in range(calls):
-            tasks.append(asyncio.ensure_future(one_call(client, random)))
+            tasks.append(asyncio.ensure_future(one_call(stack, client, random)))
             await asyncio.sleep(random.random() * 0.004)
             victim = random.choice(tasks)
             if random.random() < 0.7:
@@ -103,29 +114,26 @@ async def storm(mesh: Mesh, seed: int, calls: int) -> None:
                 victim.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            allowed = (httpx.HTTPError, asyncio.CancelledError)
+            allowed = (stack.http.HTTPError, asyncio.CancelledError)
             assert result is None or isinstance(result, allowed), repr(result)
         assert (in_flight(mesh), slots(mesh)) == (0, 0)
-        pools = [pool for wire, _ in mesh.runtime.pools.all() for pool in wire._pools.values()]
-        for pool in pools:
-            # httpcore's own view: no request is forgotten in it, no connection neither busy nor idle.
-            assert "Requests: 0 active, 0 queued" in repr(pool)
-            assert "Connections: 0 active" in repr(pool)
+        nothing_forgotten(mesh)
         for node in mesh.runtime.services["orders"].clusters[""].nodes.values():
             assert not node.waiting
 
 
+@pytest.mark.parametrize("names", STACKS, ids="-".join)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=6, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_cancellation_gives_everything_back(seed: int) -> None:
+@settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_cancellation_gives_everything_back(names: tuple[str, str], seed: int) -> None:
     """At any point of a call, under load and faults."""
-    trouble = Trouble()
+    stack, trouble = Stack(*names), Trouble()
     logging.getLogger("asyncio").addHandler(trouble)
     try:
-        with Services(3) as services, mesh_of(services) as mesh:
+        with Services(3) as services, mesh_of(stack, services) as mesh:
             for number, server in enumerate(services):
                 server.behave(default=answering(seed + number))
-            asyncio.run(storm(mesh, seed, 60))
+            asyncio.run(storm(stack, mesh, seed, 60))
             gc.collect()
             assert eventually(lambda: sum(server.open_connections for server in services) == 0)
     finally:
@@ -133,14 +141,16 @@ def test_cancellation_gives_everything_back(seed: int) -> None:
     assert trouble.said == []
 
 
+@pytest.mark.parametrize("names", STACKS, ids="-".join)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_threads_give_everything_back(seed: int) -> None:
+@settings(max_examples=2, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_threads_give_everything_back(names: tuple[str, str], seed: int) -> None:
     """Several threads on one client, faults, and the client closed while they are at it."""
-    with Services(3) as services, mesh_of(services) as mesh:
+    stack = Stack(*names)
+    with Services(3) as services, mesh_of(stack, services) as mesh:
         for number, server in enumerate(services):
             server.behave(default=answering(seed + number))
-        client = mesh.client("orders")
+        client = stack.client(mesh, "orders")
         odd: list[BaseException] = []
 
         def work(number: int) -> None:
@@ -150,11 +160,11 @@ def test_threads_give_everything_back(seed: int) -> None:
                     if random.random() < 0.6:
                         client.request(random.choice(("GET", "POST")), "/", content=b"x" * 50)
                         continue
-                    with client.stream("GET", "/", timeout=httpx.Timeout(None, read=0.1)) as response:
+                    with client.stream("GET", "/", timeout=stack.http.Timeout(None, read=0.1)) as response:
                         for _ in response.iter_raw(1000):
                             if random.random() < 0.3:
                                 break
-                except httpx.HTTPError:
+                except stack.http.HTTPError:
                     continue
                 except RuntimeError as error:
                     if "client has been closed" not in str(error):

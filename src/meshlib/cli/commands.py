@@ -12,4 +12,5 @@ COMMANDS: Mapping[str, str] = {
     "call": "meshlib.cli.call",
     "explain": "meshlib.cli.explain",
     "doctor": "meshlib.cli.doctor.command",
+    "ca": "meshlib.cli.ca.command",
 }

@@ -16,8 +16,8 @@ Headers = Mapping[str, str]
 class Event:
     """Something that happened outside one attempt: an ejection, a breaker transition, a new endpoint set.
 
-    `kind` is one of breaker, ejection, restored, panic, endpoints, discovery, policy, budget, hint; `service` names
-    whose it is, `at` is monotonic seconds, `facts` are plain values without secrets.
+    `kind` is one of breaker, ejection, restored, panic, endpoints, discovery, policy, identity, budget, hint; `service`
+    names whose it is, `at` is monotonic seconds, `facts` are plain values without secrets.
     """
 
     __slots__ = ("at", "facts", "kind", "service")

@@ -19,7 +19,7 @@ from meshlib.core.deadline import NEVER
 
 __all__ = ["Reason", "Wait"]
 
-Reason = Literal["snapshot", "queue", "quota", "order", "delay"]
+Reason = Literal["snapshot", "queue", "quota", "order", "delay", "connection"]
 _PENDING, _GRANTED, _ABANDONED = range(3)
 
 

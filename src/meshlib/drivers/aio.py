@@ -31,13 +31,16 @@ async def drive(
     flags: int = 0,
     deadline: float = 0.0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> Any:
     """Run one call to its reply, or raise the error that it ends with; see `drivers.sync.drive`.
+
+    `loop` is the running one, for a caller who has it in hand: asking for it is a system call before Python 3.12.
 
     An attempt that outlives `attempt.until` is cancelled by the loop's deadline wheel and counts as timed out; the
     caller's own cancellation passes through untouched.
     """
-    listener, timers, now = plan.listener, wheel(clock), clock()
+    listener, timers, now = plan.listener, wheel(clock, loop), clock()
     call, reply = None, None
     try:
         call = plan.open(request, now, flags, deadline)

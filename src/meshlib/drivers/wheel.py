@@ -144,13 +144,13 @@ class Wheel:
             self._wind(min(self._buckets), now)
 
 
-def wheel(clock: Callable[[], float] = time.monotonic) -> Wheel:
-    """The running loop's wheel of that clock, made at its first use.
+def wheel(clock: Callable[[], float] = time.monotonic, running: Any = None) -> Wheel:
+    """The running loop's wheel of that clock, made at its first use; `running` is that loop where it is known.
 
     It is an attribute of the loop, which makes it die with the loop. A WeakKeyDictionary would not: its values are held
     strongly, and a wheel refers to its loop through timers and tasks.
     """
-    loop: Any = asyncio.get_running_loop()
+    loop: Any = asyncio.get_running_loop() if running is None else running
     try:
         found: Wheel = loop._meshlib_wheel
     except AttributeError:

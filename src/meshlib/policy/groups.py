@@ -1,5 +1,5 @@
-"""The option groups that belong to no algorithm: who this process is, connections, hedging, TLS, the
-balancer's name."""
+"""The option groups that belong to no algorithm: who this process is, connections, hedging, the balancer's name; TLS has
+a file of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from meshlib.core.expected import shown
 from meshlib.core.options import Options, Problem, Seconds
 from meshlib.core.uri import parse
 from meshlib.errors import ConfigError
+from meshlib.policy.tls import TlsOptions
 
 __all__ = [
     "BalancerOptions",
@@ -153,43 +153,3 @@ class HedgeOptions(Options, frozen=True, kw_only=True):
             description="Share of calls that may be hedged: the slowest 5 % are most of the tail.",
         ),
     ] = 0.05
-
-
-class TlsOptions(Options, frozen=True, kw_only=True):
-    """`tls`: who we are to the service and whom we accept. Keys and certificates are files, never text."""
-
-    group: ClassVar[str] = "tls"
-
-    mode: Annotated[
-        Literal["off", "auto", "strict"],
-        Meta(
-            description="auto uses TLS where an identity is at hand or the URL says https, strict refuses all else."
-        ),
-    ] = "auto"
-    ca: Annotated[str | None, Meta(description="A file with the trusted authorities (PEM).")] = None
-    cert: Annotated[str | None, Meta(description="A file with our certificate and its chain (PEM).")] = None
-    key: Annotated[str | None, Meta(description="A file with our private key (PEM).")] = None
-    name: Annotated[
-        str | None, Meta(description="The name asked for and checked, instead of the service's.")
-    ] = None
-    spiffe_ids: Annotated[
-        tuple[str, ...], Meta(description="The identities accepted of the service; empty accepts by name.")
-    ] = ()
-
-    @classmethod
-    def conflicts(cls, values: Mapping[str, Any]) -> list[Problem]:
-        """Key material in the place of a file's name, identities that are none."""
-        problems: list[Problem] = [
-            ((key,), "expected the path of a PEM file, got the PEM text itself")
-            for key in ("ca", "cert", "key")
-            if "-----BEGIN" in (values.get(key) or "")
-        ]
-        for identity in values.get("spiffe_ids", ()):
-            if not identity.startswith("spiffe://"):
-                problems.append(
-                    (
-                        ("spiffe_ids",),
-                        f"expected identities such as spiffe://domain/path, got {shown(identity)}",
-                    )
-                )
-        return problems

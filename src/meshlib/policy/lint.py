@@ -10,11 +10,10 @@ from meshlib.policy.spec import Document, Layer, ServiceTable
 
 __all__ = ["refuse_unsupported", "unsupported"]
 
-_WIRES = ("auto", "httpx")
+_WIRES = ("auto", "lean", "httpx")
 
 _NOT_YET = {
     "hedge": "hedging is not supported by this version: remove the group or write false",
-    "tls": "identities are not supported by this version: pass verify and cert to the client",
 }
 
 
@@ -46,4 +45,4 @@ def _layer(layer: Layer, path: Path) -> Iterator[tuple[Path, str]]:
             yield (*path, key), text
     wire = layer.get("wire", "auto")
     if wire not in _WIRES:
-        yield (*path, "wire"), f'unknown wire {wire!r}: known are "auto" and "httpx"'
+        yield (*path, "wire"), f'unknown wire {wire!r}: known are "auto", "lean" and "httpx"'

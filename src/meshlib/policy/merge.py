@@ -65,6 +65,9 @@ def merged(
         values["balancer"] = {"name": name, "options": values["balancer"]}
     fields, found = construct(ServicePolicy, values)
     problems += found
+    tls = fields.get("tls")
+    if tls is not None:
+        problems += [(("tls", *path), text) for path, text in tls.incomplete()]
     if problems:
         return None, origins, problems
     fields["subsets"] = {**document.defaults.subsets, **table.subsets}

@@ -27,7 +27,8 @@ class Policy:
         Policy(timeout=2.0, retry={"attempts": 3}, services={"orders": {"breaker": False}})
 
     Times are seconds or text such as "250ms". A group is a mapping of its keys, its Options, `True` (its defaults) or
-    `False` or None (off). ConfigError lists every problem at once. Immutable; equal when all keys are.
+    `False` or None (off); `tls` may be its mode alone. ConfigError lists every problem at once. Immutable; equal when all
+    keys are.
     """
 
     __slots__ = ("_document", "_keys", "_services")
@@ -49,7 +50,7 @@ class Policy:
         ejection: Group = _UNSET,
         hedge: Group = _UNSET,
         connections: Group = _UNSET,
-        tls: Group = _UNSET,
+        tls: Group | str = _UNSET,
         subsets: Mapping[str, Mapping[str, Any]] = _UNSET,
         routes: Sequence[Mapping[str, Any]] = _UNSET,
         services: Mapping[str, Mapping[str, Any] | Policy] | None = None,

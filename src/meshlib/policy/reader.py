@@ -106,6 +106,8 @@ class Reader:
                 )
             else:
                 self._say((*path, key), unknown(key, [*allowed, *beside]))
+        if isinstance(kept.get("tls"), str):
+            kept["tls"] = {"mode": kept["tls"]}
         if "balancer" in kept:
             kept["balancer"] = self._balancer(kept["balancer"], (*path, "balancer"))
         self._note(path, construct(ServicePolicy, {key: kept[key] for key in kept if key != "balancer"})[1])

@@ -117,7 +117,8 @@ class ServicePolicy(Options, frozen=True, kw_only=True):
     ] = None
     connections: Annotated[ConnectionOptions, Meta(description="Connection pools.")] = ConnectionOptions()
     tls: Annotated[
-        TlsOptions | None, Meta(description="Identity and trust; off leaves it to the client.")
+        TlsOptions | None,
+        Meta(description="Encryption, identity and trust; off leaves it to URL and client."),
     ] = None
     subsets: Annotated[Mapping[str, Subset], Meta(description="Named parts of the service, by labels.")] = {}
     routes: Annotated[

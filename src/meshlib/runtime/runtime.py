@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from meshlib.engine.plan import CallPlan
     from meshlib.policy import Document
     from meshlib.policy.groups import ConnectionOptions
+    from meshlib.runtime.security import Identities
+    from meshlib.security.secured import ServiceSecurity
     from meshlib.world.background import Handle
 
 __all__ = ["Runtime"]
@@ -73,8 +75,12 @@ class Runtime:
         self.policy_error: str = ""
         """What is wrong with the newest policy document; "" while the one in force is the newest."""
         self._introduced: dict[str, str] = {}
+        self._identities: Identities | None = None
         self._start(seed)
         fork.watch(self)
+        tables = (policy.document.defaults, *policy.document.services.values())
+        if any("tls" in table.layer for table in tables):
+            self.identities  # noqa: B018  (what it imports takes long, and must not fall on the first call's event loop)
 
     def _start(self, seed: int | None = None) -> None:
         self._lock = RLock()
@@ -109,6 +115,17 @@ class Runtime:
                 if self._world is None:
                     self._world = World(background(), random=self.random)
         return self._world
+
+    @property
+    def identities(self) -> Identities:
+        """The key material in use; made at first use, so that a mesh without TLS never loads any of it."""
+        if self._identities is None:
+            from meshlib.runtime.security import Identities
+
+            with self._lock:
+                if self._identities is None:
+                    self._identities = Identities(self)
+        return self._identities
 
     # --- data path --------------------------------------------------------------------------------------------------------
 
@@ -240,6 +257,10 @@ class Runtime:
         """The connection options of a service."""
         return self.services[service].policy.connections
 
+    def security(self, service: str) -> ServiceSecurity | None:
+        """The TLS that policy wants for a service's connections; None: the URL and the client decide."""
+        return self.services[service].security
+
     def max_age(self, options: ConnectionOptions) -> Callable[[], float] | None:
         """How old a new connection may become, drawn anew for each so that they do not all reconnect together."""
         age, jitter, random = options.max_age, options.max_age_jitter, self.random
@@ -272,6 +293,9 @@ class Runtime:
             if self._plain is not None:
                 self._plain.adopt(policy)
             self.keep.name(self._named(), self.clock())
+            if self._identities is not None:
+                used = (service.security for service in self.services.values())
+                self._identities.keep([one for one in used if one is not None])
         self.tell("policy", "", {"version": policy.version, "source": policy.source})
 
     def _named(self) -> list[tuple[str, ...]]:
@@ -345,6 +369,8 @@ class Runtime:
             service.stop()
         for handle in self._watching:
             handle.cancel()
+        if self._identities is not None:
+            self._identities.stop()
         for wire, loop in self.pools.taken():
             if loop is None:
                 wire.close()

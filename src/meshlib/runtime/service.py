@@ -24,6 +24,7 @@ from meshlib.world.slices import sliced
 if TYPE_CHECKING:
     from meshlib.engine.family import Family
     from meshlib.runtime.runtime import Runtime
+    from meshlib.security.secured import ServiceSecurity
     from meshlib.world.background import Handle
     from meshlib.world.io import Scope
 
@@ -39,11 +40,12 @@ Routed = tuple[ServicePolicy, bool]
 class Prepared:
     """A policy document as one service sees it: merged, checked, routes indexed. Building it raises ConfigError."""
 
-    __slots__ = ("origins", "policy", "routes", "source")
+    __slots__ = ("origins", "policy", "routes", "security", "source")
 
     def __init__(self, document: Document, name: ServiceName, source: URI | None) -> None:
         key = name.key
         self.source: URI | None = source
+        self.security: ServiceSecurity | None = None
         if source is not None:
             find(_target(name, source))
         policy, origins = merge(document, key)
@@ -71,6 +73,7 @@ class Service:
         self.key: str = name.key
         self.source = source
         self.problem: str = ""
+        self.security: ServiceSecurity | None = None
         self.snapshot: EndpointSet | None = None
         self.clusters: dict[str, Cluster] = {}
         self._lock = Lock()
@@ -86,13 +89,21 @@ class Service:
 
     def prepare(self, document: Document, source: URI | None) -> Prepared:
         """Everything of a new policy that can fail (ConfigError), with nothing changed yet."""
-        return Prepared(document, self.name, source)
+        new = Prepared(document, self.name, source)
+        if new.policy.tls is not None:
+            from meshlib.runtime.security import in_force
+
+            tls = in_force(document, self.key, source, new.policy.tls)
+            if tls is not None:
+                new.security = self.runtime.identities.service(self.key, tls, self.security)
+        return new
 
     def adopt(self, new: Prepared) -> None:
         """Follow a new policy. Kept state is found again; plans are compiled anew at the next call."""
         with self._lock:
             old = getattr(self, "policy", None)
             self.policy: ServicePolicy = new.policy
+            self.security = new.security
             self.origins: Origins = new.origins
             self.routes: RouteTable[Routed] = new.routes
             self._plans: dict[Any, CallPlan] = {}
@@ -107,6 +118,8 @@ class Service:
                         new.policy.ejection,
                         self.runtime.clock(),
                     )
+        if self._started:
+            self._follow()
         if old is not None and old.subsets != new.policy.subsets and self.snapshot is not None:
             if self._handle is None:
                 self.publish_now(self.snapshot)
@@ -217,6 +230,7 @@ class Service:
             if self._started:
                 return
             self._started = True
+        self._follow()
         constant = self._constant()
         if constant is not None:
             self.publish_now(constant)
@@ -229,6 +243,11 @@ class Service:
         self._handle = world.background.spawn(
             lambda: run(resolver, target, scope, self.publish, self.report), name=f"meshlib-{self.key}"
         )
+
+    def _follow(self) -> None:
+        """Follow the files of the service's TLS."""
+        if self.security is not None:
+            self.runtime.identities.follow(self.security.rotation.where)
 
     def _constant(self) -> EndpointSet | None:
         """The set of a source that can never change, known without asking anybody."""

@@ -39,6 +39,7 @@ def state(runtime: Runtime, *, brief: bool = False) -> dict[str, Any]:
             "age": _age(policy.received, now),
             "error": runtime.policy_error,
         },
+        "identities": [] if runtime._identities is None else runtime._identities.state(),
         "services": {key: service_state(service, now, brief) for key, service in _copied(runtime.services)},
     }
 
@@ -61,6 +62,7 @@ def service_state(service: Service, now: float, brief: bool = False) -> dict[str
         "breaker": _breaker(service, now),
         "budget": _budget(service, now),
         "limit": _limit(service, clusters),
+        "tls": _tls(service),
         "clusters": clusters,
     }
 
@@ -125,6 +127,19 @@ def _limit(service: Service, clusters: dict[str, Any]) -> dict[str, Any]:
         return {"used": used, "limit": None if limit is None else limit.concurrency, "queued": 0}
     said: dict[str, Any] = found.describe()
     return said
+
+
+def _tls(service: Service) -> dict[str, Any] | None:
+    security = service.security
+    if security is None:
+        return None
+    options = security.options
+    return {
+        "mode": options.mode,
+        "accepts": [*options.spiffe_ids, *options.sans],
+        "identity": security.rotation.name,
+        "version": security.version,
+    }
 
 
 def _in_flight(cluster: dict[str, Any]) -> int:

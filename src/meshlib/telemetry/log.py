@@ -157,12 +157,23 @@ def _policy(facts: Mapping[str, Any]) -> _Line | None:
     return logging.INFO, f"in force {version}", f"policy {version} from {facts.get('source', '')} is in force"
 
 
+def _identity(facts: Mapping[str, Any]) -> _Line | None:
+    source = facts.get("source", "")
+    if facts.get("error"):
+        return logging.WARNING, str(source), f"tls: {facts['error']}; what is in force stays so"
+    if "error" in facts:
+        return logging.INFO, f"{source} mended", f"tls: {source} is in order again"
+    who = f" is {facts['spiffe_id']}" if facts.get("spiffe_id") else ""
+    return logging.INFO, f"{source} {facts.get('version')}", f"tls: {source}{who}, a new version is in force"
+
+
 _LINES: dict[str, Callable[[Mapping[str, Any]], _Line | None]] = {
     "breaker": _breaker,
     "ejection": _ejection,
     "restored": _restored,
     "panic": _panic,
     "policy": _policy,
+    "identity": _identity,
 }
 
 

@@ -1,6 +1,7 @@
-"""The network under the httpcore pools, for threads: every operation is clamped to what is left of its attempt.
+"""The network under the connection pools, for threads: every operation is clamped to what is left of its attempt.
 
-It is also where a connection exists before the first byte of a request leaves: the place to look at a peer's identity.
+It is also where a connection exists before the first byte of a request leaves: the place to look at a peer's identity. `library`
+is httpcore or httpcore2: the pools know no other errors than their own.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import httpcore
-
 from meshlib.transport.bound import Bound
 from meshlib.transport.connections import Connections
 from meshlib.transport.lookup import addresses
 
-__all__ = ["Backend", "Stream", "clamp", "connected", "readable", "sending"]
+__all__ = ["Backend", "Stream", "checked", "clamp", "connected", "readable", "sending"]
 
 
 def clamp(timeout: float | None, now: float) -> float | None:
@@ -38,10 +37,26 @@ def connected(timeout: float | None, now: float) -> None:
         timeout.attempt.opened = now
 
 
-class Backend(httpcore.NetworkBackend):
-    """Connects blocking sockets."""
+def checked(timeout: float | None, context: ssl.SSLContext, connection: Any) -> int:
+    """The peer's identity looked at, where policy wants one (`ssl.SSLError` for a wrong one); the version of our own."""
+    tls = timeout.tls if isinstance(timeout, Bound) else None
+    if tls is None or tls.context is not context:  # an https:// proxy's handshake
+        return 0
+    tls.check(connection)
+    return tls.version
 
-    def __init__(self, connections: Connections | None = None) -> None:
+
+class Backend:
+    """Connects blocking sockets; a `NetworkBackend` of the pools' library.
+
+    With an `address` every connection goes there, whatever the URL says.
+    """
+
+    def __init__(
+        self, library: Any, connections: Connections | None = None, address: tuple[str, int] | None = None
+    ) -> None:
+        self._library = library
+        self._address = address
         self._connections = Connections() if connections is None else connections
         self._clock = self._connections.clock
 
@@ -52,8 +67,10 @@ class Backend(httpcore.NetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """A connected socket, or httpcore.ConnectTimeout / ConnectError; look-up and all addresses within the time."""
+    ) -> Stream:
+        """A connected socket, or the library's ConnectTimeout / ConnectError; look-up and all addresses within the time."""
+        if self._address is not None:
+            host, port = self._address[0], self._address[1] or port
         source = None if local_address is None else (local_address, 0)
         try:
             sock = self._connected(host, port, timeout, source)
@@ -61,11 +78,11 @@ class Backend(httpcore.NetworkBackend):
                 sock.setsockopt(*option)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError as error:
-            raise httpcore.ConnectTimeout(str(error)) from error
+            raise self._library.ConnectTimeout(str(error)) from error
         except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+            raise self._library.ConnectError(str(error)) from error
         connected(timeout, self._clock())
-        return Stream(sock, self._connections)
+        return Stream(self._library, sock, self._connections)
 
     def _connected(self, host: str, port: int, timeout: float | None, source: Any) -> socket.socket:
         started = self._clock()
@@ -83,18 +100,20 @@ class Backend(httpcore.NetworkBackend):
         raise OSError(f"{host} has no address")
 
     def sleep(self, seconds: float) -> None:
-        """httpcore's own retries sleep here; they are off."""
+        """The library's own retries sleep here; they are off."""
         time.sleep(seconds)
 
 
-class Stream(httpcore.NetworkStream):
-    """One connection."""
+class Stream:
+    """One connection; a `NetworkStream` of the pools' library."""
 
-    def __init__(self, sock: socket.socket, connections: Connections) -> None:
+    def __init__(self, library: Any, sock: socket.socket, connections: Connections) -> None:
+        self._library = library
         self._socket = sock
         self._connections = connections
         self._clock = connections.clock
         self._expires = connections.expiry()
+        self._version: int | None = None
         connections.add(self)
 
     def descriptor(self) -> int:
@@ -107,9 +126,9 @@ class Stream(httpcore.NetworkStream):
             self._socket.settimeout(clamp(timeout, self._clock()))
             return self._socket.recv(max_bytes)
         except TimeoutError as error:
-            raise httpcore.ReadTimeout(str(error)) from error
+            raise self._library.ReadTimeout(str(error)) from error
         except OSError as error:
-            raise httpcore.ReadError(str(error)) from error
+            raise self._library.ReadError(str(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`. Until the first byte is accepted by the kernel the request counts as unsent."""
@@ -121,9 +140,9 @@ class Stream(httpcore.NetworkStream):
                 sending(timeout)
                 view = view[sent:]
         except TimeoutError as error:
-            raise httpcore.WriteTimeout(str(error)) from error
+            raise self._library.WriteTimeout(str(error)) from error
         except OSError as error:
-            raise httpcore.WriteError(str(error)) from error
+            raise self._library.WriteError(str(error)) from error
 
     def close(self) -> None:
         """Close the socket."""
@@ -134,30 +153,31 @@ class Stream(httpcore.NetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
+    ) -> Stream:
         """The handshake, its whole length within the attempt's time."""
         if isinstance(self._socket, ssl.SSLSocket):
-            raise httpcore.ConnectError(
+            raise self._library.ConnectError(
                 "TLS through an https:// proxy needs AsyncClient, or a proxy spoken to by http://"
             )
         self._socket.settimeout(clamp(timeout, self._clock()))
         try:
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+            self._version = checked(timeout, ssl_context, self._socket)
         except TimeoutError as error:
             self.close()
-            raise httpcore.ConnectTimeout(str(error)) from error
+            raise self._library.ConnectTimeout(str(error)) from error
         except OSError as error:  # ssl.SSLError and CertificateError are among them
             self.close()
-            raise httpcore.ConnectError(str(error)) from error
+            raise self._library.ConnectError(str(error)) from error
         connected(timeout, self._clock())
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """httpcore asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
-        also: too old, or of a wire that keeps none any more."""
+        """The library asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
+        also: over, see `Connections.over`."""
         match info:
             case "is_readable":
-                return self._connections.retired or self._clock() >= self._expires or readable(self._socket)
+                return self._connections.over(self._expires, self._version) or readable(self._socket)
             case "ssl_object":
                 return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
             case "client_addr":

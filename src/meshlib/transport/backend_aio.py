@@ -1,4 +1,7 @@
-"""The network under the httpcore pools, for asyncio. Timeouts are alarms on the loop's deadline wheel."""
+"""The network under the connection pools, for asyncio. Timeouts are alarms on the loop's deadline wheel.
+
+`library` is httpcore or httpcore2: the pools know no other errors than their own.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,9 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import httpcore
-
 from meshlib.core.deadline import NEVER
 from meshlib.drivers.wheel import wheel
-from meshlib.transport.backend import clamp, connected, readable, sending
+from meshlib.transport.backend import checked, clamp, connected, readable, sending
 from meshlib.transport.connections import Connections
 from meshlib.transport.lookup import literal
 
@@ -23,10 +24,14 @@ _EYEBALLS = 0.25
 """Seconds that an address is waited for before the next is tried beside it (RFC 8305 section 5)."""
 
 
-class AsyncBackend(httpcore.AsyncNetworkBackend):
-    """Connects asyncio streams."""
+class AsyncBackend:
+    """Connects asyncio streams; an `AsyncNetworkBackend` of the pools' library. `address` as in `transport.backend`."""
 
-    def __init__(self, connections: Connections | None = None) -> None:
+    def __init__(
+        self, library: Any, connections: Connections | None = None, address: tuple[str, int] | None = None
+    ) -> None:
+        self._library = library
+        self._address = address
         self._connections = Connections() if connections is None else connections
         self._clock = self._connections.clock
 
@@ -37,36 +42,44 @@ class AsyncBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """A connected stream, or httpcore.ConnectTimeout / ConnectError; look-up and all addresses within the time."""
+    ) -> AsyncStream:
+        """A connected stream, or the library's ConnectTimeout / ConnectError; look-up and all addresses within the time."""
+        if self._address is not None:
+            host, port = self._address[0], self._address[1] or port
         more: dict[str, Any] = {} if local_address is None else {"local_addr": (local_address, 0)}
         if not literal(host) and isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):  # not uvloop
             more["happy_eyeballs_delay"] = _EYEBALLS
-        with _within(timeout, self._clock, httpcore.ConnectTimeout, httpcore.ConnectError):
+        with _within(timeout, self._clock, self._library.ConnectTimeout, self._library.ConnectError):
             reader, writer = await asyncio.open_connection(host, port, limit=_LIMIT, **more)
         raw = writer.get_extra_info("socket")
         for option in socket_options or ():
             raw.setsockopt(*option)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected(timeout, self._clock())
-        return AsyncStream(reader, writer, self._connections)
+        return AsyncStream(self._library, reader, writer, self._connections)
 
     async def sleep(self, seconds: float) -> None:
-        """httpcore's own retries sleep here; they are off."""
+        """The library's own retries sleep here; they are off."""
         await asyncio.sleep(seconds)
 
 
-class AsyncStream(httpcore.AsyncNetworkStream):
-    """One connection."""
+class AsyncStream:
+    """One connection; an `AsyncNetworkStream` of the pools' library."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connections: Connections
+        self,
+        library: Any,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        connections: Connections,
     ) -> None:
+        self._library = library
         self._reader = reader
         self._writer = writer
         self._connections = connections
         self._clock = connections.clock
         self._expires = connections.expiry()
+        self._version: int | None = None
         connections.add(self)
 
     def descriptor(self) -> int:
@@ -76,14 +89,14 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end."""
-        with _within(timeout, self._clock, httpcore.ReadTimeout, httpcore.ReadError):
+        with _within(timeout, self._clock, self._library.ReadTimeout, self._library.ReadError):
             return await self._reader.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`. A connection already known to be closed leaves the request unsent."""
         if not buffer:
             return
-        with _within(timeout, self._clock, httpcore.WriteTimeout, httpcore.WriteError):
+        with _within(timeout, self._clock, self._library.WriteTimeout, self._library.WriteError):
             if self._writer.transport.is_closing():
                 raise ConnectionResetError("the connection is closed")
             transport = self._writer.transport
@@ -104,11 +117,12 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> AsyncStream:
         """The handshake, its whole length within the attempt's time."""
         try:
-            with _within(timeout, self._clock, httpcore.ConnectTimeout, httpcore.ConnectError):
+            with _within(timeout, self._clock, self._library.ConnectTimeout, self._library.ConnectError):
                 await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+                self._version = checked(timeout, ssl_context, self._ssl())
         except BaseException:
             self._writer.transport.abort()
             raise
@@ -119,11 +133,11 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         return self._writer.get_extra_info("ssl_object")
 
     def get_extra_info(self, info: str) -> Any:
-        """httpcore asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
-        also: too old, or of a wire that keeps none any more."""
+        """The library asks `is_readable` before it reuses an idle connection: readable means closed by the peer, and here
+        also: over, see `Connections.over`."""
         match info:
             case "is_readable":
-                if self._connections.retired or self._clock() >= self._expires:
+                if self._connections.over(self._expires, self._version):
                     return True
                 if self._writer.transport.is_closing():
                     return True
@@ -141,7 +155,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
 
 class _within:
-    """A block within a timeout, its errors as httpcore's: `late` when time is up, `broken` for what the OS says."""
+    """A block within a timeout, its errors as the library's: `late` when time is up, `broken` for what the OS says."""
 
     __slots__ = ("_alarm", "_broken", "_late")
 

@@ -1,22 +1,23 @@
 """Streamed response bodies that carry their attempt's lease: in-flight counts last until the body is closed.
 
 A failure in the body is reported to node and detector, never retried. A body that is dropped without being closed gives back
-its lease and its connection through queues, because a finaliser must not take a lock (house rule 11).
+its lease and its connection through queues, because a finaliser must not take a lock (house rule 11); so does one that the
+collector closes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import httpx
-
 from meshlib.engine.attempt import Attempt
+from meshlib.transport.collector import collecting, watch
 
-__all__ = ["AsyncLeasedBody", "LeasedBody", "OpenBodies"]
+__all__ = ["AsyncLeased", "OpenBodies", "SyncLeased"]
 
-Translate = Callable[[BaseException, httpx.Request], BaseException]
+Translate = Callable[[BaseException, Any], BaseException]
 
 
 class OpenBodies:
@@ -35,6 +36,7 @@ class OpenBodies:
         """True in the child of a fork: leases and connections of these bodies are the parent's."""
         self._held: dict[Attempt, tuple[Any, ...]] = {}
         self._dropped: deque[Attempt] = deque()
+        watch()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -75,7 +77,7 @@ class OpenBodies:
 
 class _Leased:
     def __init__(
-        self, stream: Any, attempt: Attempt, request: httpx.Request, bodies: OpenBodies, translate: Translate
+        self, stream: Any, attempt: Attempt, request: Any, bodies: OpenBodies, translate: Translate
     ) -> None:
         self._stream = stream
         self._parts: Any = None
@@ -106,8 +108,11 @@ class _Leased:
         self._bodies.drop(self._attempt)
 
 
-class LeasedBody(_Leased, httpx.SyncByteStream):
-    """The sync body. An iterator of its own and no generator, because a dropped generator runs its `finally`."""
+class SyncLeased(_Leased):
+    """The sync body, for a family's class of streams.
+
+    An iterator of its own and no generator, because a dropped generator runs its `finally`.
+    """
 
     def __iter__(self) -> Iterator[bytes]:
         self._started(iter(self._stream))
@@ -127,6 +132,9 @@ class LeasedBody(_Leased, httpx.SyncByteStream):
 
     def close(self) -> None:
         """Close the connection's stream and give the lease back."""
+        if collecting():  # a dropped generator's `finally`
+            self._bodies.drop(self._attempt)
+            return
         try:
             if not self._bodies.forked:
                 self._stream.close()
@@ -134,8 +142,8 @@ class LeasedBody(_Leased, httpx.SyncByteStream):
             self._left()
 
 
-class AsyncLeasedBody(_Leased, httpx.AsyncByteStream):
-    """The async body."""
+class AsyncLeased(_Leased):
+    """The async body, for a family's class of streams."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         self._started(aiter(self._stream))
@@ -155,6 +163,11 @@ class AsyncLeasedBody(_Leased, httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Close the connection's stream and give the lease back."""
+        if (
+            collecting() or asyncio._get_running_loop() is None
+        ):  # a dropped generator that no loop looks after
+            self._bodies.drop(self._attempt)
+            return
         try:
             if not self._bodies.forked:
                 await self._stream.aclose()

@@ -8,30 +8,38 @@ to what is left.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from meshlib.core.deadline import NEVER
 from meshlib.engine.attempt import Attempt
+
+if TYPE_CHECKING:
+    from meshlib.transport.handshake import Tls
 
 __all__ = ["Bound"]
 
 
 class Bound(float):
     """The absolute `until` (monotonic) bounds everything, `own` seconds each operation; `float(bound)` is the sooner of both
-    when it was made, for whoever only knows plain numbers (httpcore's wait for a free connection).
+    when it was made, for whoever only knows plain numbers (httpcore's wait for a free connection). The bound of connecting
+    brings along how the connection is secured.
     """
 
-    __slots__ = ("attempt", "own", "until")
+    __slots__ = ("attempt", "own", "tls", "until")
 
     attempt: Attempt
     own: float
+    tls: Tls | None
     until: float
 
     @classmethod
-    def of(cls, seconds: float | None, attempt: Attempt, now: float) -> Bound:
+    def of(cls, seconds: float | None, attempt: Attempt, now: float, tls: Tls | None = None) -> Bound:
         """The bound of one kind of operation of `attempt`; None means no timeout of its own."""
         own = NEVER if seconds is None else seconds
         bound = cls(max(0.0, min(own, attempt.until - now)))
         bound.attempt = attempt
         bound.own = own
+        bound.tls = tls
         bound.until = attempt.until
         return bound
 

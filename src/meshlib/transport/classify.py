@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-
-import httpx
+from typing import Any
 
 from meshlib.core.outcome import Kind, Outcome
 from meshlib.engine.attempt import Attempt
 
-__all__ = ["IDEMPOTENT_METHODS", "classify_error", "classify_response", "retry_after"]
+__all__ = ["IDEMPOTENT_METHODS", "ErrorClassifier", "classify_response", "retry_after"]
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2."""
@@ -26,12 +25,13 @@ _FAILED = [
 _PUSHBACK_LIMIT = 300.0
 
 
-def classify_response(status: int, headers: httpx.Headers, wall: Callable[[], float]) -> Outcome:
-    """A response's outcome: below 500 but 429 is success; 429, and 503 with Retry-After, is throttled; the rest failed."""
+def classify_response(reply: Any, wall: Callable[[], float]) -> Outcome:
+    """A response's outcome, by its status and, where that matters, Retry-After: below 500 but 429 is success; 429, and 503 with Retry-After, is throttled; the rest failed."""
+    status: int = reply.status_code
     if status < 500 and status != 429:
         return _OK[status] if status >= 0 else _OK[0]
     if status == 429 or status == 503:
-        pushback = retry_after(headers.get("retry-after"), wall)
+        pushback = retry_after(reply.headers.get("retry-after"), wall)
         if status == 429 or pushback is not None:
             text = f"answered {status}"
             return Outcome(
@@ -55,29 +55,42 @@ def retry_after(value: str | None, wall: Callable[[], float]) -> float | None:
         return None
 
 
-def classify_error(error: BaseException, attempt: Attempt) -> Outcome:
-    """An error's outcome. What provably never left this process may be repeated whatever the method."""
-    if isinstance(error, httpx.ConnectTimeout):
-        return _unsent("connect timed out")
-    if isinstance(error, httpx.ConnectError):
-        return _unsent(_connect_text(error))
-    if isinstance(error, httpx.PoolTimeout):
-        return Outcome(Kind.IGNORED, "pool", "had no free connection", retry_safe=False, delivered="no")
-    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.ProxyError):
-        return Outcome(Kind.IGNORED, "local", f"was not asked: {error}", retry_safe=False, delivered="no")
-    if not attempt.sent:
-        return _unsent(
-            "timed out before the request was sent" if _timeout(error) else "closed the connection"
+class ErrorClassifier:
+    """Errors of one family's `module` as outcomes. What provably never left this process may be repeated whatever the
+    method."""
+
+    __slots__ = ("_connect", "_connect_late", "_late", "_local", "_pool", "_protocol")
+
+    def __init__(self, module: Any) -> None:
+        self._connect: type[BaseException] = module.ConnectError
+        self._connect_late: type[BaseException] = module.ConnectTimeout
+        self._pool: type[BaseException] = module.PoolTimeout
+        self._protocol: type[BaseException] = module.RemoteProtocolError
+        self._local: tuple[type[BaseException], ...] = (
+            module.LocalProtocolError,
+            module.UnsupportedProtocol,
+            module.ProxyError,
         )
-    if _timeout(error):
-        return Outcome(Kind.FAILURE, "timeout", "timed out")
-    if isinstance(error, httpx.RemoteProtocolError):
-        return Outcome(Kind.FAILURE, "reset", f"broke the protocol ({error})")
-    return Outcome(Kind.FAILURE, "reset", "reset the connection")
+        self._late: tuple[type[BaseException], ...] = (module.TimeoutException, TimeoutError)
 
-
-def _timeout(error: BaseException) -> bool:
-    return isinstance(error, httpx.TimeoutException | TimeoutError)
+    def __call__(self, error: BaseException, attempt: Attempt) -> Outcome:
+        """The outcome of an attempt that ended with `error`."""
+        if isinstance(error, self._connect_late):
+            return _unsent("connect timed out")
+        if isinstance(error, self._connect):
+            return _unsent(_connect_text(error))
+        if isinstance(error, self._pool):
+            return Outcome(Kind.IGNORED, "pool", "had no free connection", retry_safe=False, delivered="no")
+        if isinstance(error, self._local):
+            return Outcome(Kind.IGNORED, "local", f"was not asked: {error}", retry_safe=False, delivered="no")
+        late = isinstance(error, self._late)
+        if not attempt.sent:
+            return _unsent("timed out before the request was sent" if late else "closed the connection")
+        if late:
+            return Outcome(Kind.FAILURE, "timeout", "timed out")
+        if isinstance(error, self._protocol):
+            return Outcome(Kind.FAILURE, "reset", f"broke the protocol ({error})")
+        return Outcome(Kind.FAILURE, "reset", "reset the connection")
 
 
 def _unsent(text: str) -> Outcome:

@@ -1,7 +1,7 @@
 """What a wire knows of all its connections: how old they may become, whether it still keeps idle ones, whose they are.
 
 A wire that is closed does not cut its calls off: it is retired. Idle connections close at once, the others when their
-response ends, and httpcore asks for that by itself, because a retired connection says that it has expired.
+response ends, and the pools ask for that by themselves, because a retired connection says that it has expired.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Connections:
         self.retired: bool = False
         self.inherited: bool = False
         """True in the child of a fork: the sockets are the parent's."""
+        self.version: Callable[[], int] = lambda: 0
+        """The identity that connections are made under now; one of another version is not used again."""
         self._max_age = max_age
         self._streams: WeakSet[Any] = WeakSet()
         fork.watch(self)
@@ -34,6 +36,12 @@ class Connections:
     def expiry(self) -> float:
         """When a connection made now is too old to be used again."""
         return NEVER if self._max_age is None else self.clock() + self._max_age()
+
+    def over(self, expires: float, version: int | None) -> bool:
+        """Whether a connection is too old, of a wire that keeps none any more, or of an identity that was replaced."""
+        if self.retired or self.clock() >= expires:
+            return True
+        return version is not None and version != self.version()
 
     def add(self, stream: Any) -> None:
         """Remember an open stream, weakly; it has `descriptor()`."""

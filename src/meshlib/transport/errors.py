@@ -1,79 +1,54 @@
-"""The error tree as users of httpx catch it: every class is meshlib's *and* httpx's.
+"""What the error modules of all families share. The classes themselves stand in `errors_httpx` and `errors_httpx2`.
 
-`except httpx.HTTPError`, `except httpx.TimeoutException` and `except meshlib.DeadlineExceededError` all work.
+Every class there is meshlib's *and* the family's, so that `except httpx.HTTPError`, `except httpx.TimeoutException` and
+`except meshlib.DeadlineExceededError` all work.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx
+from typing import Any, ClassVar, Self
 
 from meshlib import errors
 
-__all__ = [
-    "AttemptsExhaustedError",
-    "CircuitOpenError",
-    "DeadlineExceededError",
-    "LimitExceededError",
-    "NoEndpointError",
-    "RateLimitedError",
-    "exhausted",
-]
+__all__ = ["Exhausted", "WithRequest"]
+
+_made: dict[tuple[type[Any], type[BaseException]], type[Any]] = {}
 
 
-class _WithRequest:
-    """httpx keeps the request of an error in `_request` and answers `.request` from it."""
+class WithRequest:
+    """Both families keep the request of an error in `_request` and answer `.request` from it."""
 
-    _request: httpx.Request | None = None
-
-
-class NoEndpointError(_WithRequest, errors.NoEndpointError, httpx.ConnectError):
-    """As meshlib.NoEndpointError; also httpx.ConnectError."""
+    _request: Any = None
 
 
-class CircuitOpenError(_WithRequest, errors.CircuitOpenError, httpx.TransportError):
-    """As meshlib.CircuitOpenError; also httpx.TransportError."""
+class Exhausted(errors.AttemptsExhaustedError):
+    """AttemptsExhaustedError of a family: `like` makes it of the last error's class too."""
 
+    any_error: ClassVar[type[BaseException]]
+    """The family's TransportError."""
+    last_class: ClassVar[type[BaseException] | None] = None
 
-class LimitExceededError(_WithRequest, errors.LimitExceededError, httpx.TransportError):
-    """As meshlib.LimitExceededError; also httpx.TransportError."""
-
-
-class RateLimitedError(_WithRequest, errors.RateLimitedError, httpx.TransportError):
-    """As meshlib.RateLimitedError; also httpx.TransportError."""
-
-
-class DeadlineExceededError(_WithRequest, errors.DeadlineExceededError, httpx.TimeoutException):
-    """As meshlib.DeadlineExceededError; also httpx.TimeoutException."""
-
-
-class AttemptsExhaustedError(_WithRequest, errors.AttemptsExhaustedError, httpx.TransportError):
-    """As meshlib.AttemptsExhaustedError; also httpx.TransportError and the last error's own httpx class."""
+    @classmethod
+    def like(cls, last: type[BaseException], message: str, **facts: Any) -> Self:
+        """The error, also of the class `last`: `except httpx.ReadTimeout` around a call must go on working when the call
+        was tried more than once."""
+        if last is cls.any_error or not issubclass(last, cls.any_error):
+            return cls(message, **facts)
+        found = _made.get((cls, last))
+        if found is None:
+            names = {"last_class": last, "__doc__": cls.__doc__, "__module__": cls.__module__}
+            found = _made[cls, last] = type(cls.__name__, (cls, last), names)
+        error: Self = found(message, **facts)
+        return error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        last = getattr(type(self), "last_class", None)
-        return _rebuild, (last, self.message, self.facts())
+        kind, last = type(self), self.last_class
+        if last is None:
+            return super().__reduce__()
+        return _rebuild, (kind.__bases__[0], last, self.message, self.facts())
 
 
-_exhausted: dict[type[BaseException], type[AttemptsExhaustedError]] = {}
-
-
-def _exhausted_class(last: type[httpx.TransportError]) -> type[AttemptsExhaustedError]:
-    # `except httpx.ReadTimeout` around a call must go on working when the call was tried more than once.
-    found = _exhausted.get(last)
-    if found is None:
-        namespace = {"last_class": last, "__doc__": AttemptsExhaustedError.__doc__, "__module__": __name__}
-        found = _exhausted[last] = type("AttemptsExhaustedError", (AttemptsExhaustedError, last), namespace)
-    return found
-
-
-def exhausted(last: type[BaseException] | None, message: str, **facts: Any) -> AttemptsExhaustedError:
-    """AttemptsExhaustedError that is also of the class `last`."""
-    if last is None or not issubclass(last, httpx.TransportError) or last is httpx.TransportError:
-        return AttemptsExhaustedError(message, **facts)
-    return _exhausted_class(last)(message, **facts)
-
-
-def _rebuild(last: type[BaseException] | None, message: str, facts: dict[str, Any]) -> AttemptsExhaustedError:
-    return exhausted(last, message, **facts)
+def _rebuild(
+    kind: type[Exhausted], last: type[BaseException], message: str, facts: dict[str, Any]
+) -> Exhausted:
+    return kind.like(last, message, **facts)

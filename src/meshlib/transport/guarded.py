@@ -1,19 +1,17 @@
-"""httpcore's asyncio pools, safe under asyncio's own cancellation.
+"""Guarded: httpcore's asyncio pools, safe under asyncio's own cancellation.
 
-httpcore guards its clean-up with anyio's cancel scopes, which `task.cancel()` ignores. A task cancelled in one of its lock's
-checkpoints leaves a connection that is neither busy nor idle: open for ever, and counted by the pool (seen with 1.0.9
-after a few thousand random cancellations). Here a request that ends badly closes its connection, and the end of a
-response is made without giving the loop a turn, so that there is no instant to be cancelled in.
+httpcore guards its clean-up with anyio's cancel scopes, which `task.cancel()` ignores; httpcore2 does the same. A task cancelled
+in one of its lock's checkpoints leaves a connection that is neither busy nor idle: open for ever, and counted by the pool
+(seen with 1.0.9 after a few thousand random cancellations). Here a request that ends badly closes its connection, and the end
+of a response is made without giving the loop a turn, so that there is no instant to be cancelled in.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Generator
-from typing import Any
+from typing import Any, ClassVar
 
-import httpcore
-
-__all__ = ["AsyncGuardedPool", "AsyncGuardedProxy", "AsyncGuardedSocks"]
+__all__ = ["Guarded"]
 
 
 class _Atomic:
@@ -42,24 +40,34 @@ class _Atomic:
             return
 
 
-class _Connection(httpcore.AsyncConnectionInterface):
+_ASKED = (
+    "aclose",
+    "can_handle_request",
+    "can_multiplex",
+    "has_expired",
+    "info",
+    "is_available",
+    "is_closed",
+    "is_connected",
+    "is_idle",
+)
+
+
+class _Connection:
     """A connection that is closed when a request on it ends by anything but an answer."""
 
-    def __init__(self, inner: httpcore.AsyncConnectionInterface) -> None:
+    def __init__(self, inner: Any, unavailable: type[Exception]) -> None:
         self._inner = inner
+        self._unavailable = unavailable
         # The pool asks these of every connection at every request: bound once, so that they cost no extra frame.
-        self.aclose = inner.aclose  # type: ignore[method-assign]
-        self.info = inner.info  # type: ignore[method-assign]
-        self.can_handle_request = inner.can_handle_request  # type: ignore[method-assign]
-        self.is_available = inner.is_available  # type: ignore[method-assign]
-        self.has_expired = inner.has_expired  # type: ignore[method-assign]
-        self.is_idle = inner.is_idle  # type: ignore[method-assign]
-        self.is_closed = inner.is_closed  # type: ignore[method-assign]
+        for name in _ASKED:
+            if hasattr(inner, name):  # httpcore2 asks for two more than httpcore
+                setattr(self, name, getattr(inner, name))
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         try:
             response = await self._inner.handle_async_request(request)
-        except httpcore.ConnectionNotAvailable:
+        except self._unavailable:
             raise
         except BaseException:
             await self.end()
@@ -95,25 +103,12 @@ class _Stream:
             await self._connection.end()
 
 
-class AsyncGuardedPool(httpcore.AsyncConnectionPool):
-    """As httpcore's."""
+class Guarded:
+    """For one of the library's asyncio pools: every connection it makes is a guarded one."""
 
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+    unavailable: ClassVar[type[Exception]]
+    """What says that a connection cannot take the request after all: no failure of it."""
+
+    def create_connection(self, origin: Any) -> Any:
         """A guarded one."""
-        return _Connection(super().create_connection(origin))
-
-
-class AsyncGuardedProxy(httpcore.AsyncHTTPProxy):
-    """As httpcore's."""
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        """A guarded one."""
-        return _Connection(super().create_connection(origin))
-
-
-class AsyncGuardedSocks(httpcore.AsyncSOCKSProxy):
-    """As httpcore's."""
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        """A guarded one."""
-        return _Connection(super().create_connection(origin))
+        return _Connection(super().create_connection(origin), self.unavailable)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""SharedAuth: an authentication flow whose every request is a hop of the one call it belongs to.
+"""SharedFlow: an authentication flow whose every request is a hop of the one call it belongs to.
 
 httpx copies extensions to redirects, but a flow may send requests of its own making (a token, a challenge): they too get
 the call's options, so that the whole exchange has one deadline and makes one deposit in the retry budget.
@@ -7,35 +7,38 @@ the call's options, so that the whole exchange has one deadline and makes one de
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from meshlib.transport.options import EXTENSION, CallOptions
 
-__all__ = ["SharedAuth", "shared"]
+if TYPE_CHECKING:
+    from meshlib.transport.binding import Binding
+
+__all__ = ["SharedFlow", "shared"]
 
 
-def shared(auth: Any, options: CallOptions) -> Any:
+def shared(binding: Binding, auth: Any, options: CallOptions) -> Any:
     """`auth` wrapped when its flow can be longer than one request; anything else as it is."""
-    one_request = auth is None or not isinstance(auth, httpx.Auth) or isinstance(auth, httpx.BasicAuth)
-    return auth if one_request else SharedAuth(auth, options)
+    module = binding.module
+    if not isinstance(auth, module.Auth) or isinstance(auth, module.BasicAuth):
+        return auth
+    return binding.shared_auth(auth, options)
 
 
-class SharedAuth(httpx.Auth):
-    """Delegates to `inner` and marks what it yields."""
+class SharedFlow:
+    """Delegates to `inner` and marks what it yields; for a family's class of authentications."""
 
-    def __init__(self, inner: httpx.Auth, options: CallOptions) -> None:
+    def __init__(self, inner: Any, options: CallOptions) -> None:
         self._inner = inner
         self._options = options
 
-    def _marked(self, request: httpx.Request) -> httpx.Request:
+    def _marked(self, request: Any) -> Any:
         if not isinstance(request.extensions.get(EXTENSION), CallOptions):
             request.extensions = {**request.extensions, EXTENSION: self._options}
         return request
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """As httpx.Auth's."""
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """As the family's."""
         flow = self._inner.sync_auth_flow(request)
         try:
             following = next(flow)
@@ -47,8 +50,8 @@ class SharedAuth(httpx.Auth):
         finally:
             flow.close()
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """As httpx.Auth's."""
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """As the family's."""
         flow = self._inner.async_auth_flow(request)
         try:
             following = await anext(flow)

@@ -6,11 +6,12 @@ all hops share one deadline and one budget deposit.
 
 from __future__ import annotations
 
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from meshlib.core.deadline import NEVER
+
+if TYPE_CHECKING:
+    from meshlib.transport.binding import Binding
 
 __all__ = ["EXTENSION", "POLICYS", "CallOptions", "WholeTimeout", "whole_timeout"]
 
@@ -48,17 +49,22 @@ class CallOptions:
         self.begun: bool = False
 
 
-def whole_timeout(timeout: Any) -> WholeTimeout:
-    """A number or None is the whole call's; with `httpx.Timeout`, tuples and "not given" that is the policy's matter.
+def whole_timeout(binding: Binding, timeout: Any) -> WholeTimeout:
+    """A number or None is the whole call's; with the family's `Timeout`, tuples and "not given" that is the policy's matter.
 
-    Raises TypeError for anything else, ValueError for a number that is no time.
+    Raises TypeError for anything else, the other family's Timeout included, ValueError for a number that is no time.
     """
     if timeout is None:
         return _NONE
-    if isinstance(timeout, httpx.Timeout | tuple) or timeout is httpx.USE_CLIENT_DEFAULT:
+    if timeout is POLICYS or timeout is binding.not_given:
+        return POLICYS
+    if isinstance(timeout, binding.Timeout | tuple):
         return POLICYS
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise TypeError(f"timeout takes seconds, None or httpx.Timeout, got {type(timeout).__name__}")
+        kind = type(timeout)
+        raise TypeError(
+            f"timeout takes seconds, None or {binding.name}.Timeout, got {kind.__module__}.{kind.__name__}"
+        )
     if not timeout >= 0:
         raise ValueError(f"timeout must be a number of seconds from 0 up, got {timeout!r}")
     return WholeTimeout(float(timeout))

@@ -1,18 +1,19 @@
-"""An attempt as httpcore's request: the node's address below the request's own Host and TLS name, every timeout a Bound."""
+"""An attempt as a request of the pools' library: the URL as the caller wrote it, the scheme and TLS name as policy wants them.
+
+Every timeout is a Bound.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import httpcore
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from meshlib.core.deadline import NEVER
 from meshlib.transport.bound import Bound
-from meshlib.transport.wire import Timeouts
 
 if TYPE_CHECKING:
     from meshlib.engine.attempt import Attempt
+    from meshlib.transport.handshake import Tls
+    from meshlib.transport.pooling import Pooling
 
 __all__ = ["DEFAULT_PORTS", "loosened", "outgoing", "with_headers"]
 
@@ -20,11 +21,12 @@ DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 
 def outgoing(
-    attempt: Attempt, request: httpx.Request, timeouts: Timeouts, now: float
-) -> tuple[httpcore.Request, tuple[Bound, Bound]]:
+    pooling: Pooling, attempt: Attempt, request: Any, tls: Tls | None, now: float
+) -> tuple[Any, tuple[Bound, Bound]]:
     """The request, and the bounds of its reads and writes, which outlive the head of a streamed response."""
-    url, node = request.url, attempt.node
-    scheme = url.raw_scheme
+    url, library = request.url, pooling.module
+    timeouts = request.extensions.get("timeout") or {}
+    scheme = b"http" if tls is None else b"https"
     connect = timeouts.get("connect")
     most = attempt.call.plan.connect_timeout
     reads = Bound.of(timeouts.get("read"), attempt, now)
@@ -32,23 +34,18 @@ def outgoing(
     extensions = {
         **request.extensions,
         "timeout": {
-            "connect": Bound.of(most if connect is None or connect > most else connect, attempt, now),
+            "connect": Bound.of(most if connect is None or connect > most else connect, attempt, now, tls),
             "read": reads,
             "write": writes,
             "pool": Bound.of(timeouts.get("pool"), attempt, now),
         },
     }
-    if scheme == b"https":
-        # As the certificate knows it: in ASCII, and without the dot that makes a name absolute (RFC 6066 section 3).
-        extensions.setdefault("sni_hostname", url.raw_host.decode("ascii").rstrip("."))
-    host, port = node.endpoint.host, node.endpoint.port or url.port or DEFAULT_PORTS.get(scheme)
-    target = httpcore.URL(
-        scheme=scheme,
-        host=host.encode("ascii") if host.isascii() else httpx.URL(host=host).raw_host,
-        port=port,
-        target=url.raw_path,
-    )
-    made = httpcore.Request(
+    if tls is not None:
+        extensions["sni_hostname"] = tls.server_hostname
+    # The service's name: the node's address is known to its pool's backend, and a tool that looks on has no use for it.
+    port = url.port or DEFAULT_PORTS.get(scheme)
+    target = library.URL(scheme=scheme, host=url.raw_host, port=port, target=url.raw_path)
+    made = library.Request(
         request.method,
         target,
         headers=with_headers(attempt, request),
@@ -58,9 +55,9 @@ def outgoing(
     return made, (reads, writes)
 
 
-def with_headers(attempt: Attempt, request: httpx.Request) -> list[tuple[bytes, bytes]]:
+def with_headers(attempt: Attempt, request: Any) -> list[tuple[bytes, bytes]]:
     """The request's headers with the listeners' in their place; `request` itself stays as its owner made it."""
-    headers = request.headers.raw
+    headers: list[tuple[bytes, bytes]] = request.headers.raw
     added = attempt.headers
     if not added:
         return headers

@@ -1,15 +1,13 @@
-"""PoolOptions: what every httpcore pool of one wire is made with."""
+"""PoolOptions: what every connection pool of one wire is made with."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpcore
-import httpx
-
-from meshlib.transport.guarded import AsyncGuardedPool, AsyncGuardedProxy, AsyncGuardedSocks
+if TYPE_CHECKING:
+    from meshlib.transport.pooling import Pooling
 
 __all__ = ["PoolOptions"]
 
@@ -28,7 +26,7 @@ class PoolOptions:
         max_age: Callable[[], float] | None = None,
         http1: bool = True,
         http2: bool = False,
-        ssl_context: Callable[[], ssl.SSLContext] = httpx.create_ssl_context,
+        ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         proxy: str | None = None,
     ) -> None:
         self.max_connections: int | None = max_connections
@@ -40,27 +38,22 @@ class PoolOptions:
         self.ssl_context: Callable[[], ssl.SSLContext] = ssl_context
         self.proxy: str | None = proxy
 
-    def pool(
-        self, context: ssl.SSLContext | None, backend: httpcore.NetworkBackend
-    ) -> httpcore.ConnectionPool:
+    def pool(self, pooling: Pooling, context: ssl.SSLContext | None, backend: Any) -> Any:
         """A pool for threads."""
         arguments = self._arguments(context, backend)
+        library = pooling.module
         if self.proxy is None:
-            return httpcore.ConnectionPool(**arguments)
-        kind = httpcore.SOCKSProxy if self._socks() else httpcore.HTTPProxy
-        made: httpcore.ConnectionPool = kind(**arguments, **self._proxied())
-        return made
+            return library.ConnectionPool(**arguments)
+        kind = library.SOCKSProxy if self._socks() else library.HTTPProxy
+        return kind(**arguments, **self._proxied(pooling))
 
-    def async_pool(
-        self, context: ssl.SSLContext | None, backend: httpcore.AsyncNetworkBackend
-    ) -> httpcore.AsyncConnectionPool:
+    def async_pool(self, pooling: Pooling, context: ssl.SSLContext | None, backend: Any) -> Any:
         """A pool for an event loop."""
         arguments = self._arguments(context, backend)
         if self.proxy is None:
-            return AsyncGuardedPool(**arguments)
-        kind = AsyncGuardedSocks if self._socks() else AsyncGuardedProxy
-        made: httpcore.AsyncConnectionPool = kind(**arguments, **self._proxied())
-        return made
+            return pooling.guarded(**arguments)
+        kind = pooling.guarded_socks if self._socks() else pooling.guarded_proxy
+        return kind(**arguments, **self._proxied(pooling))
 
     def _arguments(self, context: ssl.SSLContext | None, backend: Any) -> dict[str, Any]:
         return {
@@ -76,13 +69,13 @@ class PoolOptions:
     def _socks(self) -> bool:
         return str(self.proxy).startswith("socks")
 
-    def _proxied(self) -> dict[str, Any]:
-        # httpx takes the credentials out of the URL, which httpcore would put into the request line.
-        proxy = httpx.Proxy(str(self.proxy))
+    def _proxied(self, pooling: Pooling) -> dict[str, Any]:
+        # The family takes the credentials out of the URL, which its pools would put into the request line.
+        proxy = pooling.family.Proxy(str(self.proxy))
         url = proxy.url
         found: dict[str, Any] = {
             "proxy_auth": proxy.raw_auth,
-            "proxy_url": httpcore.URL(
+            "proxy_url": pooling.module.URL(
                 scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
             ),
         }

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import httpx
+from typing import Any, ClassVar
 
 from meshlib.engine.attempt import Attempt
 
-__all__ = ["History", "MeshResponse", "annotate"]
+__all__ = ["History", "Told", "annotate"]
 
 _KEYS = ("attempts", "cluster", "node", "budget", "variant")
 
@@ -56,28 +54,37 @@ class History(Mapping[str, Any]):
         return dict, (dict(self),)
 
 
-class MeshResponse(httpx.Response):
-    """httpx.Response whose `raise_for_status()` tells the attempts that led to it."""
+class Told:
+    """What a family's Response class becomes one of ours by: its history, and `raise_for_status()` that tells it.
 
-    def __init__(self, attempt: Attempt, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    Made by wires from `(attempt, status, headers, stream, extensions)`, without a keyword on the way.
+    """
+
+    status_error: ClassVar[type[Any]]
+    """The family's HTTPStatusError."""
+    extensions: dict[str, Any]
+
+    def __init__(
+        self, attempt: Attempt, status: int, headers: Any, stream: Any, extensions: dict[str, Any]
+    ) -> None:
+        super().__init__(status, headers=headers, stream=stream, extensions=extensions)  # type: ignore[call-arg]
         self.extensions["meshlib"] = History(attempt)
 
-    def raise_for_status(self) -> httpx.Response:
-        """As httpx; after more than one attempt the message ends with their history."""
+    def raise_for_status(self) -> Any:
+        """As the family's; after more than one attempt the message ends with their history."""
         try:
-            return super().raise_for_status()
-        except httpx.HTTPStatusError as error:
-            # A response that was pickled has lost its extensions, as httpx's do.
+            return super().raise_for_status()  # type: ignore[misc]
+        except self.status_error as error:
+            # A response that was pickled has lost its extensions, as the families' own do.
             trail = self.extensions.get("meshlib", {}).get("attempts", ())
             if len(trail) > 1:
                 told = "; ".join(str(facts) for facts in trail)
                 message = f"{error}\nAfter {len(trail)} attempts: {told}"
-                raise httpx.HTTPStatusError(message, request=error.request, response=self) from None
+                raise self.status_error(message, request=error.request, response=self) from None
             raise
 
 
-def annotate(response: httpx.Response, attempt: Attempt) -> httpx.Response:
+def annotate(response: Any, attempt: Attempt) -> Any:
     """Give a response made by somebody else (a user's own transport) its history."""
     response.extensions["meshlib"] = History(attempt)
     return response

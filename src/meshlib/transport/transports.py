@@ -1,68 +1,70 @@
-"""MeshTransport and AsyncMeshTransport: the mesh as an httpx transport, for our clients and for everybody else's."""
+"""The mesh as a transport of httpx's kind, for our clients and for everybody else's. One mixin a colour, for all families."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-import httpx
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from meshlib.drivers import adrive, drive
 from meshlib.drivers.hooks import around, around_send
-from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import BUFFERED, HOP, IDEMPOTENT, REPLAYABLE
 from meshlib.engine.plan import CallPlan
-from meshlib.transport.binding import HTTPX
 from meshlib.transport.classify import IDEMPOTENT_METHODS
+from meshlib.transport.lazy_request import LazyRequest
 from meshlib.transport.options import EXTENSION, CallOptions
-from meshlib.transport.wire import AsyncWire, Wire
 from meshlib.transport.wires import AsyncWires, Wires
 
 if TYPE_CHECKING:
     from meshlib.runtime import Runtime
+    from meshlib.transport.binding import Binding
+    from meshlib.transport.settings import WireSettings
 
-__all__ = ["AsyncMeshTransport", "MeshTransport"]
+__all__ = ["AsyncMeshed", "Meshed"]
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 
-class MeshTransport(httpx.BaseTransport):
-    """An httpx transport whose every request is a call of the mesh. Thread-safe.
+class Meshed(Generic[Request, Response]):
+    """A transport whose every request is a call of the mesh. Thread-safe.
 
-    In a foreign `httpx.Client` a response is decided at its head (its body is streamed) and the deadline is the policy's;
-    `meshlib.Client` says more by `CallOptions`. Raises httpx errors, those of ours that are httpx errors too among them.
+    In a foreign client a response is decided at its head (its body is streamed) and the deadline is the policy's;
+    `meshlib.Client` says more by `CallOptions`. Raises errors of the family, those of ours that are the family's too among
+    them, and TypeError for a request of another family. `foreign` makes the user's own wire, which then carries everything.
     """
 
-    def __init__(self, runtime: Runtime, wires: Wires) -> None:
+    binding: ClassVar[Binding]
+
+    def __init__(
+        self, runtime: Runtime, settings: WireSettings, foreign: Callable[[], Any] | None = None
+    ) -> None:
         self._runtime = runtime
-        self._wires = wires
+        self._wires = Wires(self.binding, runtime, settings, foreign)
         self._clock = runtime.clock
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_request(self, request: Request) -> Response:
         """Run the request through discovery, balancing and resilience."""
         hooks = self._runtime.hooks
-        if not hooks:
-            return self._called(request)
-        response: httpx.Response = around(hooks, self._called)(request)
+        response: Response = around(hooks, self._called)(request) if hooks else self._called(request)
         return response
 
-    def _called(self, request: httpx.Request) -> httpx.Response:
-        runtime = self._runtime
+    def _called(self, request: Any) -> Any:
+        runtime, binding, clock = self._runtime, self.binding, self._clock
+        if not isinstance(request, binding.Request):
+            binding.border.request(request)
         options = request.extensions.get(EXTENSION)
-        plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
-        flags, deadline = _admission(request, plan, self._clock())
-        timeouts = request.extensions.get("timeout", {})
-        wire: Wire = self._wires.of(plan)
-        whole = bool(flags & BUFFERED)
-
-        def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
-            return wire.send(attempt, request, timeouts, whole)
-
-        sending = around_send(runtime.hooks, send) if runtime.hooks else send
-        response: httpx.Response = drive(plan, request, sending, self._clock, flags, deadline)
-        if not whole and isinstance(response.stream, httpx.ByteStream):
-            response.extensions[EXTENSION].settle(self._clock())
+        plan = runtime.plan(binding, request, isinstance(options, CallOptions) and options.begun)
+        flags, deadline = _admission(binding, request, plan, clock())
+        send: Callable[..., Any] = self._wires.of(plan).send
+        if runtime.hooks:
+            send = around_send(runtime.hooks, send)
+        response = drive(plan, request, send, clock, flags, deadline)
+        if not flags & BUFFERED and isinstance(response.stream, binding.ByteStream):
+            response.extensions[EXTENSION].settle(clock())
         return response
 
-    def __enter__(self) -> MeshTransport:
+    def __enter__(self) -> Self:
         self._wires.enter()
         return self
 
@@ -71,41 +73,42 @@ class MeshTransport(httpx.BaseTransport):
         self._wires.close()
 
 
-class AsyncMeshTransport(httpx.AsyncBaseTransport):
+class AsyncMeshed(Generic[Request, Response]):
     """The same for asyncio; usable from several event loops, each with connections of its own."""
 
-    def __init__(self, runtime: Runtime, wires: AsyncWires) -> None:
+    binding: ClassVar[Binding]
+
+    def __init__(
+        self, runtime: Runtime, settings: WireSettings, foreign: Callable[[], Any] | None = None
+    ) -> None:
         self._runtime = runtime
-        self._wires = wires
+        self._wires = AsyncWires(self.binding, runtime, settings, foreign)
         self._clock = runtime.clock
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: Request) -> Response:
         """Run the request through discovery, balancing and resilience."""
         hooks = self._runtime.async_hooks
-        if not hooks:
-            return await self._called(request)
-        response: httpx.Response = await around(hooks, self._called)(request)
+        called = around(hooks, self._called) if hooks else self._called
+        response: Response = await called(request)
         return response
 
-    async def _called(self, request: httpx.Request) -> httpx.Response:
-        runtime, loop = self._runtime, _running_loop()
+    async def _called(self, request: Any) -> Any:
+        loop = _running_loop()
+        runtime, binding, clock = self._runtime, self.binding, self._clock
+        if not isinstance(request, binding.Request):
+            binding.border.request(request)
         options = request.extensions.get(EXTENSION)
-        plan = runtime.plan(HTTPX, request, isinstance(options, CallOptions) and options.begun)
-        flags, deadline = _admission(request, plan, self._clock())
-        timeouts = request.extensions.get("timeout", {})
-        wire: AsyncWire = self._wires.of(plan, loop)
-        whole = bool(flags & BUFFERED)
-
-        async def send(attempt: Attempt, request: httpx.Request) -> httpx.Response:
-            return await wire.send(attempt, request, timeouts, whole)
-
-        sending = around_send(runtime.async_hooks, send) if runtime.async_hooks else send
-        response: httpx.Response = await adrive(plan, request, sending, self._clock, flags, deadline)
-        if not whole and isinstance(response.stream, httpx.ByteStream):
-            response.extensions[EXTENSION].settle(self._clock())
+        plan = runtime.plan(binding, request, isinstance(options, CallOptions) and options.begun)
+        flags, deadline = _admission(binding, request, plan, clock())
+        send: Callable[..., Any] = self._wires.of(plan, loop).send
+        if runtime.async_hooks:
+            send = around_send(runtime.async_hooks, send)
+        response = await adrive(plan, request, send, clock, flags, deadline, loop=loop)
+        if not flags & BUFFERED and isinstance(response.stream, binding.ByteStream):
+            response.extensions[EXTENSION].settle(clock())
         return response
 
-    async def __aenter__(self) -> AsyncMeshTransport:
+    async def __aenter__(self) -> Self:
         await self._wires.enter()
         return self
 
@@ -114,13 +117,16 @@ class AsyncMeshTransport(httpx.AsyncBaseTransport):
         await self._wires.aclose()
 
 
-def _admission(request: httpx.Request, plan: CallPlan, now: float) -> tuple[int, float]:
+def _admission(binding: Binding, request: Any, plan: CallPlan, now: float) -> tuple[int, float]:
     """The call's flags and deadline, from the request and what our client knows about the call."""
-    flags = 0
-    if request.method in IDEMPOTENT_METHODS or "idempotency-key" in request.headers:
-        flags |= IDEMPOTENT
-    if isinstance(request.stream, httpx.ByteStream):
-        flags |= REPLAYABLE
+    if isinstance(request, LazyRequest) and request._block is not None and request._body is not None:
+        flags = request._flags
+    else:
+        flags = 0
+        if request.method in IDEMPOTENT_METHODS or "idempotency-key" in request.headers:
+            flags |= IDEMPOTENT
+        if isinstance(request.stream, binding.ByteStream):
+            flags |= REPLAYABLE
     options = request.extensions.get(EXTENSION)
     if not isinstance(options, CallOptions):
         return flags, 0.0

@@ -1,29 +1,26 @@
-"""The Wire contract: what carries one HTTP attempt to one node. Chosen by configuration; the seam for other transports."""
+"""The Wire contract: what carries one HTTP attempt to one node. Chosen by configuration; the seam for other transports.
+
+A wire is made with its family's binding: responses and errors are that family's. What it needs to know of a call stands in
+what it is given: `attempt.call.flags & BUFFERED` says whether the body is wanted whole, `request.extensions["timeout"]` has the
+family's four timeouts (connect, read, write, pool; None is no timeout of that kind), `attempt.until` bounds everything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from meshlib.engine.attempt import Attempt
     from meshlib.engine.node import Node
 
-__all__ = ["AsyncWire", "Timeouts", "Wire"]
-
-Timeouts = dict[str, float | None]
-"""httpx's four: connect, read, write, pool; None is no timeout of that kind."""
+__all__ = ["AsyncWire", "Wire"]
 
 
 class Wire(Protocol):
-    """Sends attempts from threads. Raises httpx errors only; holds the connections of its nodes."""
+    """Sends attempts from threads. Raises the family's errors only; holds the connections of its nodes."""
 
-    def send(
-        self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
-    ) -> httpx.Response:
-        """The response: with its body when `whole`, else with a stream that gives the lease back when closed."""
+    def send(self, attempt: Attempt, request: Any) -> Any:
+        """The response: with its body when it is wanted whole, else with a stream that gives the lease back when closed."""
         ...
 
     def drop(self, node: Node) -> None:
@@ -31,16 +28,14 @@ class Wire(Protocol):
         ...
 
     def close(self) -> None:
-        """Close everything."""
+        """Keep no connection any more: idle ones close now, the others with the call that has them."""
         ...
 
 
 class AsyncWire(Protocol):
     """The same for one event loop."""
 
-    async def send(
-        self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
-    ) -> httpx.Response:
+    async def send(self, attempt: Attempt, request: Any) -> Any:
         """As Wire.send."""
         ...
 
@@ -48,9 +43,10 @@ class AsyncWire(Protocol):
         """The node is gone for good: close its connections, soon."""
         ...
 
-    async def aclose(self) -> None:
-        """Close everything."""
+    def drop_all(self) -> None:
+        """`aclose`, soon; called on the wire's own loop."""
         ...
 
-
-MakeWire = Callable[[], Wire]
+    async def aclose(self) -> None:
+        """As Wire.close."""
+        ...

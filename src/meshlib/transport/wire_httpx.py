@@ -1,7 +1,7 @@
-"""The httpx wire: one httpcore pool an endpoint, connected through our own network backend.
+"""The httpx wire: one pool of httpcore's (or httpcore2's) an endpoint, connected through our own network backend.
 
-The pool is told the node's address; the request keeps its own Host header and asks for its own name in TLS, so the server
-cannot tell that a balancer chose it.
+The pool is told the service's URL and its backend the node's address; the request keeps its own Host header and asks for its
+own name in TLS, so neither the server nor a tool that has patched the pools can tell that a balancer chose the node.
 """
 
 from __future__ import annotations
@@ -9,45 +9,53 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
-import httpcore
-import httpx
-
+from meshlib.engine.call import BUFFERED
 from meshlib.transport.backend import Backend
 from meshlib.transport.backend_aio import AsyncBackend
-from meshlib.transport.body import AsyncLeasedBody, LeasedBody, OpenBodies
+from meshlib.transport.body import OpenBodies
 from meshlib.transport.connections import Connections
+from meshlib.transport.handshake import Handshakes
 from meshlib.transport.outgoing import loosened, outgoing
 from meshlib.transport.pool_options import PoolOptions
-from meshlib.transport.response import MeshResponse
-from meshlib.transport.translate import HTTPCORE_ERRORS, translate
-from meshlib.transport.wire import Timeouts
 from meshlib.world import fork
 
 if TYPE_CHECKING:
     from meshlib.engine.attempt import Attempt
     from meshlib.engine.node import Node
+    from meshlib.security.secured import ServiceSecurity
+    from meshlib.transport.binding import Binding
+    from meshlib.transport.handshake import Tls
+    from meshlib.transport.pooling import Pooling
 
 __all__ = ["AsyncHttpxWire", "HttpxWire"]
 
-Pool = TypeVar("Pool", httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
 
-
-class _Pools(Generic[Pool]):
+class _Pools:
     """The pools of one wire, by node and whether they speak TLS.
 
     A retired wire goes on serving the calls that have it; each of its connections closes as soon as it is idle.
     """
 
-    def __init__(self, options: PoolOptions, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        binding: Binding,
+        options: PoolOptions,
+        clock: Callable[[], float],
+        security: Callable[[], ServiceSecurity | None],
+    ) -> None:
+        self.binding = binding
+        self.pooling: Pooling = binding.pooling
         self.options = options
         self.clock = clock
         self.connections: Connections = Connections(clock, options.max_age)
         self.bodies: OpenBodies = OpenBodies(clock, self._over)
-        self._pools: dict[tuple[Node, bytes], Pool] = {}
-        self._context: ssl.SSLContext | None = None
+        # Contexts that nobody else has: the pools' library sets ALPN on what it is given.
+        self.handshakes: Handshakes = Handshakes(binding, security, options.ssl_context, ())
+        self.connections.version = lambda: self.handshakes.version
+        self._pools: dict[tuple[Node, int | None], Any] = {}
         fork.watch(self)
 
     def after_in_child(self) -> None:
@@ -56,70 +64,103 @@ class _Pools(Generic[Pool]):
         fork.abandon(self._pools, self.bodies)
         self._pools = {}
 
-    def _pool(self, node: Node, scheme: bytes) -> Pool:
-        pool = self._pools.get((node, scheme))
+    def _pool(self, node: Node, tls: Tls | None) -> Any:
+        version = None if tls is None else tls.version
+        pool = self._pools.get((node, version))
         if pool is None:
-            if scheme == b"https" and self._context is None:
-                self._context = self.options.ssl_context()
+            if tls is not None:
+                self._rotated(node, tls.version)
             # Two threads may both make one; the one that is not kept holds no connection yet.
             pool = self._pools.setdefault(
-                (node, scheme), self._made(self._context if scheme == b"https" else None)
+                (node, version), self._made(node, None if tls is None else tls.context)
             )
         return pool
 
-    def _made(self, context: ssl.SSLContext | None) -> Pool:
+    def _rotated(self, node: Node, version: int) -> None:
+        """Let go of the pools of older identities: idle connections close now, the others with the call that has them."""
+        for key in list(self._pools):
+            if key[0] is node and key[1] not in (None, version):
+                pool = self._pools.pop(key, None)
+                if pool is not None:
+                    self._shut([one for one in pool.connections if one.is_idle()])
+
+    def _made(self, node: Node, context: ssl.SSLContext | None) -> Any:
+        raise NotImplementedError
+
+    def _address(self, node: Node) -> tuple[str, int] | None:
+        """Where the node's connections go; through a proxy they go to the proxy."""
+        if self.options.proxy is not None:
+            return None
+        host, port = node.endpoint.host, node.endpoint.port
+        if not host.isascii():
+            host = self.pooling.family.URL(host=host).raw_host.decode("ascii")
+        return host, port
+
+    def _shut(self, connections: list[Any]) -> None:
         raise NotImplementedError
 
     def _over(self) -> None:
         """A body was closed."""
         raise NotImplementedError
 
-    def _taken(self, node: Node) -> list[Pool]:
+    def _taken(self, node: Node) -> list[Any]:
         return [self._pools.pop(key) for key in list(self._pools) if key[0] is node]
 
     def _idle(self) -> list[Any]:
         return [one for pool in list(self._pools.values()) for one in pool.connections if one.is_idle()]
 
 
-class HttpxWire(_Pools[httpcore.ConnectionPool]):
+class HttpxWire(_Pools):
     """For threads."""
 
-    def __init__(self, options: PoolOptions, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(options, clock)
-        self._backend = Backend(self.connections)
+    def __init__(
+        self,
+        binding: Binding,
+        options: PoolOptions,
+        clock: Callable[[], float] = time.monotonic,
+        security: Callable[[], ServiceSecurity | None] = lambda: None,
+    ) -> None:
+        super().__init__(binding, options, clock, security)
 
-    def send(
-        self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
-    ) -> httpx.Response:
+    def send(self, attempt: Attempt, request: Any) -> Any:
         """See `transport.wire.Wire`."""
         if self.bodies.orphaned:
             self._reap()
-        pool = self._pool(attempt.node, request.url.raw_scheme)
-        sent, bounds = outgoing(attempt, request, timeouts, self.clock())
+        tls = self.handshakes.of(attempt, request)
+        pool = self._pool(attempt.node, tls)
+        binding, pooling = self.binding, self.pooling
+        whole = attempt.call.flags & BUFFERED
+        sent, bounds = outgoing(pooling, attempt, request, tls, self.clock())
         try:
             reply = pool.handle_request(sent)
             attempt.head = self.clock()
             if whole:
                 try:
-                    content = b"".join(cast("Iterable[bytes]", reply.stream))
+                    content = b"".join(reply.stream)
                 finally:
                     reply.close()
-        except HTTPCORE_ERRORS as error:
-            raise translate(error, request) from error
+        except pooling.errors as error:
+            raise pooling.translate(error, request) from error
         if whole:
             if self.connections.retired:
                 self._over()
-            return _response(reply, attempt, httpx.ByteStream(content))
-        loosened(bounds, attempt, self.clock())
-        return _response(reply, attempt, LeasedBody(reply.stream, attempt, request, self.bodies, translate))
+            stream = binding.ByteStream(content)
+        else:
+            loosened(bounds, attempt, self.clock())
+            stream = binding.leased(reply.stream, attempt, request, self.bodies, pooling.translate)
+        return binding.response(attempt, reply.status, reply.headers, stream, reply.extensions)
 
-    def _made(self, context: ssl.SSLContext | None) -> httpcore.ConnectionPool:
-        return self.options.pool(context, self._backend)
+    def _made(self, node: Node, context: ssl.SSLContext | None) -> Any:
+        backend = Backend(self.pooling.module, self.connections, self._address(node))
+        return self.options.pool(self.pooling, context, backend)
 
     def _over(self) -> None:
         if self.connections.retired:
-            for connection in self._idle():
-                connection.close()
+            self._shut(self._idle())
+
+    def _shut(self, connections: list[Any]) -> None:
+        for connection in connections:
+            connection.close()
 
     def _reap(self) -> None:
         for stream in self.bodies.orphans():
@@ -137,51 +178,60 @@ class HttpxWire(_Pools[httpcore.ConnectionPool]):
         self._over()
 
 
-class AsyncHttpxWire(_Pools[httpcore.AsyncConnectionPool]):
+class AsyncHttpxWire(_Pools):
     """For one event loop."""
 
-    def __init__(self, options: PoolOptions, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(options, clock)
-        self._backend = AsyncBackend(self.connections)
+    def __init__(
+        self,
+        binding: Binding,
+        options: PoolOptions,
+        clock: Callable[[], float] = time.monotonic,
+        security: Callable[[], ServiceSecurity | None] = lambda: None,
+    ) -> None:
+        super().__init__(binding, options, clock, security)
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def send(
-        self, attempt: Attempt, request: httpx.Request, timeouts: Timeouts, whole: bool
-    ) -> httpx.Response:
+    async def send(self, attempt: Attempt, request: Any) -> Any:
         """See `transport.wire.AsyncWire`."""
         if self.bodies.orphaned:
             self._soon(self._reap())
-        pool = self._pool(attempt.node, request.url.raw_scheme)
-        sent, bounds = outgoing(attempt, request, timeouts, self.clock())
+        tls = self.handshakes.of(attempt, request)
+        pool = self._pool(attempt.node, tls)
+        binding, pooling = self.binding, self.pooling
+        whole = attempt.call.flags & BUFFERED
+        sent, bounds = outgoing(pooling, attempt, request, tls, self.clock())
         try:
             reply = await pool.handle_async_request(sent)
             attempt.head = self.clock()
             if whole:
                 try:
-                    parts = cast("AsyncIterable[bytes]", reply.stream)
-                    content = b"".join([part async for part in parts])
+                    content = b"".join([part async for part in reply.stream])
                 finally:
                     await reply.aclose()
-        except HTTPCORE_ERRORS as error:
-            raise translate(error, request) from error
+        except pooling.errors as error:
+            raise pooling.translate(error, request) from error
         if whole:
             if self.connections.retired:
                 self._over()
-            return _response(reply, attempt, httpx.ByteStream(content))
-        loosened(bounds, attempt, self.clock())
-        return _response(
-            reply, attempt, AsyncLeasedBody(reply.stream, attempt, request, self.bodies, translate)
-        )
+            stream = binding.ByteStream(content)
+        else:
+            loosened(bounds, attempt, self.clock())
+            stream = binding.async_leased(reply.stream, attempt, request, self.bodies, pooling.translate)
+        return binding.response(attempt, reply.status, reply.headers, stream, reply.extensions)
 
-    def _made(self, context: ssl.SSLContext | None) -> httpcore.AsyncConnectionPool:
-        return self.options.async_pool(context, self._backend)
+    def _made(self, node: Node, context: ssl.SSLContext | None) -> Any:
+        backend = AsyncBackend(self.pooling.module, self.connections, self._address(node))
+        return self.options.async_pool(self.pooling, context, backend)
 
     def _over(self) -> None:
         if self.connections.retired:
-            self._soon(self._sweep())
+            self._shut(self._idle())
 
-    async def _sweep(self) -> None:
-        for connection in self._idle():
+    def _shut(self, connections: list[Any]) -> None:
+        self._soon(self._closed(connections))
+
+    async def _closed(self, connections: list[Any]) -> None:
+        for connection in connections:
             await connection.aclose()
 
     async def _reap(self) -> None:
@@ -206,10 +256,4 @@ class AsyncHttpxWire(_Pools[httpcore.AsyncConnectionPool]):
         """Keep no connection any more: idle ones close now, the others with the call that has them."""
         self.connections.retired = True
         await self._reap()
-        await self._sweep()
-
-
-def _response(reply: httpcore.Response, attempt: Attempt, stream: Any) -> httpx.Response:
-    return MeshResponse(
-        attempt, status_code=reply.status, headers=reply.headers, stream=stream, extensions=reply.extensions
-    )
+        await self._closed(self._idle())

@@ -236,7 +236,6 @@ def test_max_age_is_jittered():
     ("keys", "said"),
     [
         ({"hedge": True}, r"defaults.hedge: hedging is not supported"),
-        ({"tls": {"mode": "strict"}}, r"defaults.tls: identities are not supported"),
         ({"wire": "pigeon"}, r"defaults.wire: unknown wire 'pigeon'"),
     ],
 )

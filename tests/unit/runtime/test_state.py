@@ -43,10 +43,10 @@ def test_keys_are_the_promised_ones() -> None:
     with mesh_with() as mesh:
         called(mesh)
         said = mesh.state()
-        assert list(said) == ["version", "mesh", "policy", "services"]
+        assert list(said) == ["version", "mesh", "policy", "identities", "services"]
         assert list(said["policy"]) == ["version", "source", "age", "error"]
         orders = said["services"]["orders"]
-        assert list(orders) == ["discovery", "breaker", "budget", "limit", "clusters"]
+        assert list(orders) == ["discovery", "breaker", "budget", "limit", "tls", "clusters"]
         assert list(orders["discovery"]) == ["source", "age", "version", "error"]
         assert list(orders["breaker"]) == ["state", "since", "until"]
         assert list(orders["budget"]) == ["balance"]

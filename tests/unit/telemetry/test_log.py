@@ -76,6 +76,17 @@ LINES = [
         "policy refused, the last good one stays: mesh.toml: unknown key 'x'",
     ),
     (event("policy", "", version="2", source="file:///m"), "INFO", "policy 2 from file:///m is in force"),
+    (
+        event("identity", "", source="/web.pem", spiffe_id="spiffe://d/web", version=7),
+        "INFO",
+        "tls: /web.pem is spiffe://d/web, a new version is in force",
+    ),
+    (
+        event("identity", "", source="/web.pem", error="/web-key.pem: cannot be read"),
+        "WARNING",
+        "tls: /web-key.pem: cannot be read; what is in force stays so",
+    ),
+    (event("identity", "", source="/web.pem", error=""), "INFO", "tls: /web.pem is in order again"),
 ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
-import httpx
 import pytest
 
 from meshlib.core.outcome import Kind
 from meshlib.engine.attempt import Attempt
-from meshlib.transport.classify import classify_error, classify_response, retry_after
+from meshlib.transport.classify import ErrorClassifier, classify_response, retry_after
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -29,9 +30,11 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         (999, {}, Kind.FAILURE, "999"),
     ],
 )
-def test_responses(status: int, headers: dict[str, str], kind: Kind, cause: str) -> None:
+def test_responses(http: Any, status: int, headers: dict[str, str], kind: Kind, cause: str) -> None:
     """By status and Retry-After; an answer was delivered."""
-    outcome = classify_response(status, httpx.Headers(headers), lambda: NOW)
+    outcome = classify_response(
+        SimpleNamespace(status_code=status, headers=http.Headers(headers)), lambda: NOW
+    )
     assert (outcome.kind, outcome.cause, outcome.delivered) == (kind, cause, "yes")
     assert outcome.text == f"answered {status}"
     if not outcome.ok:
@@ -60,29 +63,35 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "sent", "expected"),
+    ("name", "text", "sent", "expected"),
     [
-        (httpx.ConnectTimeout(""), False, ("unsent", True, "no")),
-        (httpx.ConnectError("[Errno 111] Connection refused"), False, ("unsent", True, "no")),
-        (httpx.ConnectError("certificate verify failed"), True, ("unsent", True, "no")),
-        (httpx.ReadError(""), False, ("unsent", True, "no")),
-        (TimeoutError(), False, ("unsent", True, "no")),
-        (httpx.ReadError(""), True, ("reset", None, "maybe")),
-        (httpx.RemoteProtocolError("x"), True, ("reset", None, "maybe")),
-        (httpx.ReadTimeout(""), True, ("timeout", None, "maybe")),
-        (httpx.WriteTimeout(""), True, ("timeout", None, "maybe")),
-        (TimeoutError(), True, ("timeout", None, "maybe")),
-        (httpx.PoolTimeout(""), False, ("pool", False, "no")),
-        (httpx.LocalProtocolError("bad header"), False, ("local", False, "no")),
-        (httpx.UnsupportedProtocol("ftp"), False, ("local", False, "no")),
+        ("ConnectTimeout", "", False, ("unsent", True, "no")),
+        ("ConnectError", "[Errno 111] Connection refused", False, ("unsent", True, "no")),
+        ("ConnectError", "certificate verify failed", True, ("unsent", True, "no")),
+        ("ReadError", "", False, ("unsent", True, "no")),
+        ("", "", False, ("unsent", True, "no")),
+        ("ReadError", "", True, ("reset", None, "maybe")),
+        ("RemoteProtocolError", "x", True, ("reset", None, "maybe")),
+        ("ReadTimeout", "", True, ("timeout", None, "maybe")),
+        ("WriteTimeout", "", True, ("timeout", None, "maybe")),
+        ("", "", True, ("timeout", None, "maybe")),
+        ("PoolTimeout", "", False, ("pool", False, "no")),
+        ("LocalProtocolError", "bad header", False, ("local", False, "no")),
+        ("UnsupportedProtocol", "ftp", False, ("local", False, "no")),
     ],
 )
 def test_errors(
-    begun: Callable[..., Attempt], error: Exception, sent: bool, expected: tuple[str, bool | None, str]
+    begun: Callable[..., Attempt],
+    http: Any,
+    name: str,
+    text: str,
+    sent: bool,
+    expected: tuple[str, bool | None, str],
 ) -> None:
     """What never left may be repeated; what may have been processed only if idempotent; our own mistakes never."""
     attempt = begun()
     attempt.sent = sent
-    outcome = classify_error(error, attempt)
+    error = getattr(http, name)(text) if name else TimeoutError()
+    outcome = ErrorClassifier(http)(error, attempt)
     assert (outcome.cause, outcome.retry_safe, outcome.delivered) == expected
     assert outcome.charged == (outcome.cause not in ("pool", "local"))

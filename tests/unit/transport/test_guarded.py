@@ -5,31 +5,39 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpcore
 import pytest
 
-from meshlib.transport.guarded import AsyncGuardedPool, _Atomic
+from meshlib.transport.binding import Binding
+from meshlib.transport.guarded import _Atomic
+from meshlib.transport.pooling import Pooling
 
 RESPONSE = [b"HTTP/1.1 200 OK\r\n", b"Content-Length: 2\r\n", b"\r\n", b"ok"]
 
 
-def request() -> httpcore.Request:
+@pytest.fixture
+def pooling(binding: Binding) -> Pooling:
+    """httpcore, then httpcore2."""
+    return binding.pooling
+
+
+def request(pooling: Pooling) -> Any:
     """A GET."""
-    return httpcore.Request("GET", httpcore.URL("http://10.0.0.1:80/"), headers=[("Host", "orders")])
+    library = pooling.module
+    return library.Request("GET", library.URL("http://10.0.0.1:80/"), headers=[("Host", "orders")])
 
 
-def pool(*more: bytes) -> AsyncGuardedPool:
+def pool(pooling: Pooling, *more: bytes) -> Any:
     """A pool whose every connection answers the same."""
-    return AsyncGuardedPool(network_backend=httpcore.AsyncMockBackend([*RESPONSE, *more]))
+    return pooling.guarded(network_backend=pooling.module.AsyncMockBackend([*RESPONSE, *more]))
 
 
-def test_requests_go_through_and_connections_are_reused() -> None:
-    """As in httpcore's own pool."""
+def test_requests_go_through_and_connections_are_reused(pooling: Pooling) -> None:
+    """As in the library's own pool."""
 
     async def run() -> str:
-        async with pool(*RESPONSE) as guarded:
+        async with pool(pooling, *RESPONSE) as guarded:
             for _ in range(2):
-                response = await guarded.handle_async_request(request())
+                response = await guarded.handle_async_request(request(pooling))
                 assert await response.aread() == b"ok"
                 await response.aclose()
             return repr(guarded)
@@ -40,18 +48,18 @@ def test_requests_go_through_and_connections_are_reused() -> None:
 
 
 @pytest.mark.parametrize("turns", range(12))
-def test_cancelled_at_every_turn_of_the_loop(turns: int) -> None:
+def test_cancelled_at_every_turn_of_the_loop(pooling: Pooling, turns: int) -> None:
     """Wherever the task stands then, no request and no connection is forgotten."""
 
-    async def work(guarded: AsyncGuardedPool) -> None:
-        response = await guarded.handle_async_request(request())
+    async def work(guarded: Any) -> None:
+        response = await guarded.handle_async_request(request(pooling))
         try:
             await response.aread()
         finally:
             await response.aclose()
 
     async def run() -> str:
-        async with pool() as guarded:
+        async with pool(pooling) as guarded:
             task = asyncio.ensure_future(work(guarded))
             for _ in range(turns):
                 await asyncio.sleep(0)

@@ -37,12 +37,12 @@ _INSTRUMENTATIONS = (
     (
         "ddtrace",
         "Datadog's ddtrace",
-        "it patches httpx: turn that off (DD_TRACE_HTTPX_ENABLED=false) or count calls twice",
+        "it shows every call once, however many attempts it took; meshlib's own spans show the attempts",
     ),
     (
         "sentry_sdk",
         "Sentry",
-        "its httpx integration shows every attempt as a span of its own beside meshlib's",
+        "its httpx integration shows every call once, however many attempts it took",
     ),
     (
         "newrelic",

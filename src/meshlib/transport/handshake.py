@@ -1,0 +1,101 @@
+"""How a wire's connections are secured: as the service's policy says, else as the URL and the client say."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meshlib.engine.attempt import Attempt
+    from meshlib.security.secured import Secured, ServiceSecurity
+    from meshlib.transport.binding import Binding
+
+    Tls = Secured | "ClientTls"
+
+__all__ = ["ClientTls", "Handshakes", "ascii_host"]
+
+
+class ClientTls:
+    """The TLS of `https://` URLs of which policy says nothing: the client's `verify` and `cert`, as its family means them.
+
+    The same face as `security.Secured`. `version` never changes.
+    """
+
+    __slots__ = ("_session", "context", "server_hostname")
+
+    version = 0
+
+    def __init__(self, context: ssl.SSLContext, server_hostname: str) -> None:
+        self.context: ssl.SSLContext = context
+        self.server_hostname: str = server_hostname
+        self._session: ssl.SSLSession | None = None
+
+    def check(self, connection: ssl.SSLObject | ssl.SSLSocket) -> None:
+        """Nothing: the context has verified what its owner wants verified."""
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """The last session, for blocking sockets."""
+        return self._session
+
+    def remember(self, connection: ssl.SSLSocket) -> None:
+        """Keep the session for the next connection."""
+        session = connection.session
+        if session is not None and session.has_ticket:
+            self._session = session
+
+
+class Handshakes:
+    """One wire's. `security` gives what policy wants at this moment, `context` the client's own, made when first needed.
+
+    `alpn` is what policy's contexts offer; empty for whoever sets it himself on a context of his own.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        security: Callable[[], ServiceSecurity | None],
+        context: Callable[[], ssl.SSLContext],
+        alpn: tuple[str, ...],
+    ) -> None:
+        self._binding = binding
+        self._security = security
+        self._make = context
+        self._alpn = alpn
+        self._context: ssl.SSLContext | None = None
+        self._own: dict[str, ClientTls] = {}
+
+    def of(self, attempt: Attempt, request: Any) -> Tls | None:
+        """What a connection for this attempt needs; None: it is in clear. The family's UnsupportedProtocol for an odd scheme."""
+        scheme = self._binding.origin(request)[0]
+        security = self._security()
+        if security is not None:
+            found = security.connection(attempt.node.endpoint, scheme, ascii_host(request), self._alpn)
+            if found is not None:
+                return found
+        if scheme == "http":
+            return None
+        if scheme != "https":
+            raise self._binding.module.UnsupportedProtocol(
+                f"{scheme}:// is not spoken here: use http:// or https://", request=request
+            )
+        name = request.extensions.get("sni_hostname") or ascii_host(request)
+        own = self._own.get(name)
+        if own is None:
+            if self._context is None:
+                self._context = self._make()
+            own = self._own[name] = ClientTls(self._context, name)
+        return own
+
+    @property
+    def version(self) -> int:
+        """What connections made now have."""
+        security = self._security()
+        return ClientTls.version if security is None else security.version
+
+
+def ascii_host(request: Any) -> str:
+    """As the certificate knows it: in ASCII, and without the dot that makes a name absolute (RFC 6066 section 3)."""
+    host: str = request.url.raw_host.decode("ascii")
+    return host.rstrip(".")
