@@ -49,7 +49,7 @@ class Environment:
         self._wanted_here = wanted
         self._venv = base / f"{version}-{digest}"
         self._sniffio = self._venv / "sniffio"
-        self._links = Path(tempfile.mkdtemp(prefix="meshlib-bench-"))
+        self._links: Path
 
     @property
     def python(self) -> str:
@@ -81,12 +81,13 @@ class Environment:
         spec = find_spec("meshlib")
         if spec is None or spec.origin is None:
             raise SystemExit("meshlib cannot be imported here: install it, or put src on PYTHONPATH")
-        (self._links / "meshlib").symlink_to(Path(spec.origin).parent)
         if not (self._venv / ".complete").exists():
             self._make()
         check = [self.python, "-c", "import sniffio"]
         if not subprocess.run(check, capture_output=True, check=False).returncode:
-            raise RuntimeError(f"sniffio is installed in {self._venv}: httpx would not be what pip installs")
+            raise SystemExit(f"sniffio is installed in {self._venv}: httpx would not be what pip installs")
+        self._links = Path(tempfile.mkdtemp(prefix="meshlib-bench-"))
+        (self._links / "meshlib").symlink_to(Path(spec.origin).parent)
         return self
 
     def __exit__(

@@ -56,11 +56,12 @@ class Nginx:
         self._core = core
         self._status = free_port()
         self._asked = 0
-        self._home = Path(tempfile.mkdtemp(prefix="meshlib-bench-"))
+        self._home: Path
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Nginx:
         """Write its files and wait until it answers."""
+        self._home = Path(tempfile.mkdtemp(prefix="meshlib-bench-"))
         for name, size in BODIES.items():
             if name != SMALL:
                 with (self._home / name).open("wb") as file:

@@ -20,11 +20,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Peer:
     """One accepted connection, used by its script's thread; `received` holds all that has come."""
 
-    def __init__(self, sock: Any, number: int, requests: list[bytes]) -> None:
+    def __init__(self, sock: Any, number: int, requests: list[bytes], stopped: threading.Event) -> None:
         self.sock = sock
         self.number = number
         self.received = bytearray()
         self.requests = requests
+        self.stopped = stopped
         self.closed = False
         self._taken = 0
 
@@ -118,6 +119,7 @@ class RawServer:
         self.peers: list[Peer] = []
         self.requests: list[bytes] = []
         self._tls = tls
+        self._stopped = threading.Event()
         self._listener = socket.socket()
         if window:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -152,7 +154,7 @@ class RawServer:
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer = Peer(sock, len(self.peers), self.requests)
+            peer = Peer(sock, len(self.peers), self.requests, self._stopped)
             self.peers.append(peer)
             thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
             self._threads.append(thread)
@@ -160,19 +162,34 @@ class RawServer:
 
     def _serve(self, peer: Peer) -> None:
         try:
-            if self._tls is not None:
-                peer.sock = self._tls.wrap_socket(peer.sock, server_side=True)
-            self.script(peer)
+            if self._tls is None or self._shaken(peer, self._tls):
+                self.script(peer)
         except OSError:
             pass
         finally:
             peer.close()
+
+    def _shaken(self, peer: Peer, context: ssl.SSLContext) -> bool:
+        """Hands; else the client is given the time to read the alert that says why."""
+        tls = context.wrap_socket(peer.sock.dup(), server_side=True, do_handshake_on_connect=False)
+        try:
+            tls.do_handshake()
+        except OSError:
+            tls.close()
+            peer.finish()
+            while peer.sock.recv(65536):
+                pass
+            return False
+        peer.sock.close()
+        peer.sock = tls
+        return True
 
     def __enter__(self) -> RawServer:
         self._threads[0].start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopped.set()
         for sock in (self._listener, *(peer.sock for peer in self.peers if not peer.closed)):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -196,10 +213,9 @@ def answering(*answers: bytes) -> Script:
 
 
 def deaf(peer: Peer) -> None:
-    """Read the head and then no more, until the client has left: its close stands behind what it has sent."""
+    """Read the head and then no more, as long as the server runs."""
     peer.head()
-    time.sleep(0.4)
-    peer.gone()
+    peer.stopped.wait(10)
 
 
 def framed(body: bytes | Iterable[bytes], *fields: bytes, status: bytes = b"200 OK") -> bytes:

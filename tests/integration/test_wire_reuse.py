@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from meshlib.transport import pool as pool_module
-from tests.integration.http_kit import Kit, Side, eventually
+from tests.integration.http_kit import Side, eventually
 from tests.integration.raw_server import OK, Peer, RawServer, answering, framed
-from tests.integration.wire_kit import KITS, Outcomes, meshed, open_connections, pools, turn
+from tests.integration.wire_kit import LOOPS, LoopKit, Outcomes, meshed, open_connections, pools, turn
 
 pytestmark = [pytest.mark.integration, pytest.mark.wire]
 
@@ -20,10 +20,10 @@ QUICK: dict[str, Any] = {"retry": {"attempts": 3, "wait": {"base": 0.001}}, "att
 ALONE: dict[str, Any] = {"retry": False, "attempt_timeout": 2.0}
 
 
-@pytest.fixture(params=KITS, ids=lambda kit: kit[0])
-def kit(request: pytest.FixtureRequest) -> Kit:
+@pytest.fixture(params=LOOPS)
+def kit(request: pytest.FixtureRequest) -> LoopKit:
     """Threads, then a loop."""
-    return Kit(*request.param)
+    return LoopKit(request.param)
 
 
 def idle(side: Side) -> int:
@@ -34,7 +34,7 @@ def idle(side: Side) -> int:
 # Closed by the server.
 
 
-def test_closed_right_after_the_answer(kit: Kit) -> None:
+def test_closed_right_after_the_answer(kit: LoopKit) -> None:
     """Without a word of warning, again and again: no request fails, and no POST arrives twice."""
 
     def script(peer: Peer) -> None:
@@ -49,7 +49,7 @@ def test_closed_right_after_the_answer(kit: Kit) -> None:
         assert len(server.requests) == len(server.peers) == 30
 
 
-def test_closed_at_the_moment_of_the_next_request(kit: Kit) -> None:
+def test_closed_at_the_moment_of_the_next_request(kit: LoopKit) -> None:
     """The close meets the request half-way. A GET is repeated; a POST fails at most, and never arrives twice."""
 
     def script(peer: Peer) -> None:
@@ -74,7 +74,7 @@ def test_closed_at_the_moment_of_the_next_request(kit: Kit) -> None:
         assert failed < 60
 
 
-def test_an_unsent_post_is_repeated(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsent_post_is_repeated(kit: LoopKit, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle connection was reset and nobody has looked: nothing leaves on it, so that even a POST goes again."""
     release, done = threading.Event(), threading.Event()
 
@@ -101,7 +101,7 @@ def test_an_unsent_post_is_repeated(kit: Kit, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("what", ["end", "bytes"])
-def test_what_waits_on_an_idle_connection_is_seen(kit: Kit, what: str) -> None:
+def test_what_waits_on_an_idle_connection_is_seen(kit: LoopKit, what: str) -> None:
     """EOF or bytes in the kernel that the loop has not read yet: a POST takes another connection."""
     release = threading.Event()
     told = threading.Event()
@@ -129,7 +129,7 @@ def test_what_waits_on_an_idle_connection_is_seen(kit: Kit, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["more", "junk", "blank lines"])
-def test_bytes_after_the_message_end_the_connection(kit: Kit, name: str) -> None:
+def test_bytes_after_the_message_end_the_connection(kit: LoopKit, name: str) -> None:
     """In the same packet or a later one, counted or in chunks: nobody ever takes them for an answer."""
     extra = {"more": framed(b"not asked for"), "junk": b"\0\0", "blank lines": b"\r\n\r\n"}[name]
 
@@ -157,7 +157,9 @@ def test_bytes_after_the_message_end_the_connection(kit: Kit, name: str) -> None
 # Idle times.
 
 
-def test_unrepeatable_requests_avoid_what_has_been_idle(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrepeatable_requests_avoid_what_has_been_idle(
+    kit: LoopKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Longer than 2 seconds: a GET may take it, a POST makes a new connection, an idempotency key is as good as a GET."""
     monkeypatch.setattr(pool_module, "UNREPEATABLE_IDLE", 0.05)
     with RawServer(answering(OK)) as server, meshed(kit, server, **ALONE) as side:
@@ -176,7 +178,7 @@ def test_unrepeatable_requests_avoid_what_has_been_idle(kit: Kit, monkeypatch: p
         assert open_connections(side.runtime) == idle(side) == 2
 
 
-def test_unrepeatable_requests_at_the_limit(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrepeatable_requests_at_the_limit(kit: LoopKit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The only connection that may be open has been idle for too long: it makes room for a new one."""
     monkeypatch.setattr(pool_module, "UNREPEATABLE_IDLE", 0.05)
     limits = httpx.Limits(max_connections=1)
@@ -191,7 +193,7 @@ def test_unrepeatable_requests_at_the_limit(kit: Kit, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("field", "kept"), [("timeout=1", False), ("timeout=5, max=99", True), ("max=3", True)]
 )
-def test_keep_alive_is_obeyed(kit: Kit, field: str, kept: bool) -> None:
+def test_keep_alive_is_obeyed(kit: LoopKit, field: str, kept: bool) -> None:
     """A second less than the server says."""
     answer = framed(b"ok", b"Keep-Alive: " + field.encode())
     with RawServer(answering(answer)) as server, meshed(kit, server, **ALONE) as side:
@@ -206,7 +208,7 @@ def test_keep_alive_is_obeyed(kit: Kit, field: str, kept: bool) -> None:
         assert len(server.peers) == (1 if kept else 2)
 
 
-def test_idle_connections_expire(kit: Kit) -> None:
+def test_idle_connections_expire(kit: LoopKit) -> None:
     """`connections.idle`; the age of a busy one has its own bound."""
     with RawServer(answering(OK)) as server:
         with meshed(kit, server, connections={"idle": 0.05}, **ALONE) as side:
@@ -223,7 +225,7 @@ def test_idle_connections_expire(kit: Kit) -> None:
         assert server.settled(0)
 
 
-def test_limits_keep_few(kit: Kit) -> None:
+def test_limits_keep_few(kit: LoopKit) -> None:
     """`max_keepalive_connections` of httpx's limits: more may be open, not idle."""
     limits = httpx.Limits(max_keepalive_connections=1)
     with RawServer(answering(framed(b"x" * 300_000))) as server:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from meshlib.core.listener import Listener
 from meshlib.core.outcome import Outcome
@@ -16,11 +19,43 @@ from meshlib.mesh import Mesh
 from meshlib.runtime import Runtime
 from tests.integration.http_kit import Kit, Side, eventually, in_flight, uri
 
-__all__ = ["CALM", "KITS", "Outcomes", "clean", "descriptors", "meshed", "open_connections", "pools", "turn"]
+__all__ = [
+    "CALM",
+    "LOOPS",
+    "LoopKit",
+    "Outcomes",
+    "clean",
+    "meshed",
+    "open_connections",
+    "pools",
+    "runner",
+    "sockets",
+    "turn",
+]
 
 CALM: dict[str, Any] = {"breaker": False, "ejection": False, "wire": "lean"}
 """Policy of a service whose failures have no consequences for the next call."""
-KITS = [(kind, "lean", "httpx") for kind in ("sync", "async")]
+LOOPS = ("sync", "async", "uvloop")
+"""How the tests of the lean wire drive it: from threads, on asyncio's loop, on uvloop's."""
+
+
+class LoopKit(Kit):
+    """The lean wire in httpx, driven one of the three ways."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__("sync" if how == "sync" else "async", "lean", "httpx")
+        self.how = how
+
+
+def runner(how: str) -> asyncio.Runner:
+    """A new loop of that kind; a test that wants uvloop where it is not installed is skipped, in CI it fails."""
+    if how != "uvloop":
+        return asyncio.Runner()
+    if not os.environ.get("CI"):
+        pytest.importorskip("uvloop")
+    import uvloop
+
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 class Outcomes(Listener):
@@ -35,19 +70,16 @@ class Outcomes(Listener):
 
 
 @contextmanager
-def meshed(kit: Kit, *servers: Any, outcomes: Outcomes | None = None, **policy: Any) -> Iterator[Side]:
+def meshed(kit: LoopKit, *servers: Any, outcomes: Outcomes | None = None, **policy: Any) -> Iterator[Side]:
     """Our client `orders` on these servers; everything must be given back at the end."""
-    limits = policy.pop("limits", None)
-    options = {} if limits is None else {"limits": limits}
+    options = {name: policy.pop(name) for name in ("limits", "verify", "cert") if name in policy}
+    scheme = "https" if "verify" in options else "http"
     services = {"orders": {"discovery": uri(*servers), **CALM, **policy}}
     listeners = [] if outcomes is None else [outcomes]
     with Mesh(policy={"services": services}, listeners=listeners, telemetry=False) as mesh:
-        side = Side(
-            kit.kind,
-            kit.AsyncClient if kit.kind == "async" else kit.Client,
-            ("http://orders",),
-            {"mesh": mesh, **options},
-        )
+        side = kit.made(f"{scheme}://orders", mesh=mesh, **options)
+        if side.runner is not None:
+            side.runner = runner(kit.how)
         try:
             yield side
             turn(side)
@@ -82,11 +114,19 @@ def clean(runtime: Runtime) -> None:
     assert in_flight(runtime) == 0
     for pool in pools(runtime):
         assert pool.open == len(pool.idle)
-        assert not pool._waiting
+        assert all(place.gone for place in pool._waiting)
     wires = [wire for wire, *_ in runtime.pools._wires.values()]
     assert eventually(lambda: sum(len(wire.connections) for wire in wires) <= open_connections(runtime))
 
 
-def descriptors() -> int:
-    """Open file descriptors of this process."""
-    return len(os.listdir("/proc/self/fd"))
+def sockets() -> int:
+    """Open internet sockets of this process; event loops' own pairs, which come and go, are of another family."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            sock = socket.socket(fileno=int(name))
+        except OSError:  # no socket, or gone meanwhile
+            continue
+        found += sock.family in (socket.AF_INET, socket.AF_INET6)
+        sock.detach()
+    return found

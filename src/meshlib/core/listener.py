@@ -64,12 +64,18 @@ class Fanout(Listener):
     """
 
     def __init__(self, listeners: Iterable[Listener], report: Callable[[Listener, Exception], None]) -> None:
-        self._listeners = tuple(listeners)
+        every = tuple(listeners)
         self._report = report
+        # Only who has something of his own to do is called: this stands in the way of every call.
+        self._call_started = _doing("call_started", every)
+        self._attempt_started = _doing("attempt_started", every)
+        self._attempt_finished = _doing("attempt_finished", every)
+        self._call_finished = _doing("call_finished", every)
+        self._event = _doing("event", every)
 
     def call_started(self, call: Any) -> None:
         """Pass on to each."""
-        for listener in self._listeners:
+        for listener in self._call_started:
             try:
                 listener.call_started(call)
             except Exception as error:
@@ -78,7 +84,7 @@ class Fanout(Listener):
     def attempt_started(self, call: Any, attempt: Any) -> Headers | None:
         """Pass on to each; later listeners win where header names meet."""
         merged: dict[str, str] | None = None
-        for listener in self._listeners:
+        for listener in self._attempt_started:
             try:
                 headers = listener.attempt_started(call, attempt)
                 if headers:
@@ -89,7 +95,7 @@ class Fanout(Listener):
 
     def attempt_finished(self, call: Any, attempt: Any, outcome: Outcome) -> None:
         """Pass on to each."""
-        for listener in self._listeners:
+        for listener in self._attempt_finished:
             try:
                 listener.attempt_finished(call, attempt, outcome)
             except Exception as error:
@@ -97,7 +103,7 @@ class Fanout(Listener):
 
     def call_finished(self, call: Any, outcome: Outcome | None) -> None:
         """Pass on to each."""
-        for listener in self._listeners:
+        for listener in self._call_finished:
             try:
                 listener.call_finished(call, outcome)
             except Exception as error:
@@ -105,11 +111,17 @@ class Fanout(Listener):
 
     def event(self, event: Event) -> None:
         """Pass on to each."""
-        for listener in self._listeners:
+        for listener in self._event:
             try:
                 listener.event(event)
             except Exception as error:
                 self._report(listener, error)
+
+
+def _doing(name: str, listeners: Iterable[Listener]) -> tuple[Listener, ...]:
+    """The listeners that override this method."""
+    idle = getattr(Listener, name)
+    return tuple(listener for listener in listeners if getattr(type(listener), name, None) is not idle)
 
 
 class Discreet(Listener):

@@ -33,4 +33,4 @@ def word_of(call: Call, outcome: Outcome | None) -> tuple[str, Outcome | None]:
         return REFUSED, None
     if outcome is CANCELLED:
         return CANCELLED_WORD, outcome
-    return outcome.kind.value, outcome
+    return outcome.kind._value_, outcome

@@ -172,7 +172,7 @@ class Spans:
         span: Span | None = own.span
         if span is None:
             return
-        attributes: dict[str, AttributeValue] = {names.OUTCOME: outcome.kind.value}
+        attributes: dict[str, AttributeValue] = {names.OUTCOME: outcome.kind._value_}
         version = getattr(attempt, "protocol", "")
         if version:
             attributes[names.NETWORK_PROTOCOL_VERSION] = version

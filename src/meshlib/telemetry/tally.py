@@ -72,7 +72,7 @@ class Tally:
             attempts = series.attempts
             while attempt is not None:
                 outcome = attempt.outcome
-                word = CANCELLED_WORD if outcome is None or outcome is CANCELLED else outcome.kind.value
+                word = CANCELLED_WORD if outcome is None or outcome is CANCELLED else outcome.kind._value_
                 attempts[word] = attempts.get(word, 0) + 1
                 attempt = attempt.previous
         return series

@@ -26,7 +26,10 @@ _PUSHBACK_LIMIT = 300.0
 
 
 def classify_response(reply: Any, wall: Callable[[], float]) -> Outcome:
-    """A response's outcome, by its status and, where that matters, Retry-After: below 500 but 429 is success; 429, and 503 with Retry-After, is throttled; the rest failed."""
+    """A response's outcome, by its status and, where that matters, Retry-After.
+
+    Below 500 but 429 is success; 429, and 503 with Retry-After, is throttled; the rest failed.
+    """
     status: int = reply.status_code
     if status < 500 and status != 429:
         return _OK[status] if status >= 0 else _OK[0]

@@ -9,12 +9,19 @@ import httpx
 from meshlib.transport.binding import Binding
 from meshlib.transport.client_mixin import AsyncClientMixin, SyncClientMixin
 from meshlib.transport.family_httpx import BINDING, AsyncMeshTransport, MeshTransport
+from meshlib.transport.fast import AsyncFast, SyncFast
+from meshlib.transport.fast_httpx import ASYNC_CLIENT, CLIENT
+from meshlib.transport.fast_profile import ClientKind
 from meshlib.transport.transports import AsyncMeshed, Meshed
 
 __all__ = ["AsyncClient", "Client"]
 
 
-class Client(SyncClientMixin[httpx.Request, httpx.Response, httpx.Timeout], httpx.Client):
+class Client(
+    SyncFast[httpx.Request, httpx.Response],
+    SyncClientMixin[httpx.Request, httpx.Response, httpx.Timeout],
+    httpx.Client,
+):
     """`httpx.Client` on the mesh: every request finds a healthy instance, is bounded, retried where safe, and observed.
 
     `target` ("http://orders", or just "orders") becomes the base URL. `mesh` is a Mesh to share; without one the process's
@@ -26,10 +33,16 @@ class Client(SyncClientMixin[httpx.Request, httpx.Response, httpx.Timeout], http
 
     binding: ClassVar[Binding] = BINDING
     meshed: ClassVar[type[Meshed[Any, Any] | AsyncMeshed[Any, Any]]] = MeshTransport
+    kind: ClassVar[ClientKind] = CLIENT
 
 
-class AsyncClient(AsyncClientMixin[httpx.Request, httpx.Response, httpx.Timeout], httpx.AsyncClient):
+class AsyncClient(
+    AsyncFast[httpx.Request, httpx.Response],
+    AsyncClientMixin[httpx.Request, httpx.Response, httpx.Timeout],
+    httpx.AsyncClient,
+):
     """`httpx.AsyncClient` on the mesh; see `Client`. Needs asyncio; may be used from several event loops."""
 
     binding: ClassVar[Binding] = BINDING
     meshed: ClassVar[type[Meshed[Any, Any] | AsyncMeshed[Any, Any]]] = AsyncMeshTransport
+    kind: ClassVar[ClientKind] = ASYNC_CLIENT

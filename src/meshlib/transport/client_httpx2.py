@@ -7,12 +7,19 @@ from typing import Any, ClassVar
 from meshlib.transport.binding import Binding
 from meshlib.transport.client_mixin import AsyncClientMixin, SyncClientMixin
 from meshlib.transport.family_httpx2 import BINDING, AsyncMeshTransport, MeshTransport, httpx2
+from meshlib.transport.fast import AsyncFast, SyncFast
+from meshlib.transport.fast_httpx2 import ASYNC_CLIENT, CLIENT
+from meshlib.transport.fast_profile import ClientKind
 from meshlib.transport.transports import AsyncMeshed, Meshed
 
 __all__ = ["AsyncClient", "Client"]
 
 
-class Client(SyncClientMixin[httpx2.Request, httpx2.Response, httpx2.Timeout], httpx2.Client):
+class Client(
+    SyncFast[httpx2.Request, httpx2.Response],
+    SyncClientMixin[httpx2.Request, httpx2.Response, httpx2.Timeout],
+    httpx2.Client,
+):
     """`httpx2.Client` on the mesh: every request finds a healthy instance, is bounded, retried where safe, and observed.
 
     `target` ("http://orders", or just "orders") becomes the base URL. `mesh` is a Mesh to share; without one the process's
@@ -24,10 +31,16 @@ class Client(SyncClientMixin[httpx2.Request, httpx2.Response, httpx2.Timeout], h
 
     binding: ClassVar[Binding] = BINDING
     meshed: ClassVar[type[Meshed[Any, Any] | AsyncMeshed[Any, Any]]] = MeshTransport
+    kind: ClassVar[ClientKind] = CLIENT
 
 
-class AsyncClient(AsyncClientMixin[httpx2.Request, httpx2.Response, httpx2.Timeout], httpx2.AsyncClient):
+class AsyncClient(
+    AsyncFast[httpx2.Request, httpx2.Response],
+    AsyncClientMixin[httpx2.Request, httpx2.Response, httpx2.Timeout],
+    httpx2.AsyncClient,
+):
     """`httpx2.AsyncClient` on the mesh; see `Client`. Needs asyncio; may be used from several event loops."""
 
     binding: ClassVar[Binding] = BINDING
     meshed: ClassVar[type[Meshed[Any, Any] | AsyncMeshed[Any, Any]]] = AsyncMeshTransport
+    kind: ClassVar[ClientKind] = ASYNC_CLIENT

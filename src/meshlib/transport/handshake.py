@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from meshlib.engine.attempt import Attempt
     from meshlib.security.secured import Secured, ServiceSecurity
     from meshlib.transport.binding import Binding
 
-    Tls = Secured | "ClientTls"
+    Tls: TypeAlias = "Secured | ClientTls"
 
 __all__ = ["ClientTls", "Handshakes", "ascii_host"]
 

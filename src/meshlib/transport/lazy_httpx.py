@@ -26,7 +26,7 @@ class Response(LazyResponse, Told, httpx.Response):
     """httpx.Response of a buffered call, made when looked at."""
 
     family: ClassVar[Any] = httpx
-    status_error = httpx.HTTPStatusError
+    status_error: ClassVar[type[Any]] = httpx.HTTPStatusError
 
     def bound_stream(self, stream: Any) -> Any:
         """See `LazyResponse`."""

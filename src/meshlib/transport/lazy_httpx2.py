@@ -24,7 +24,7 @@ class Response(LazyResponse, Told, httpx2.Response):
     """httpx2.Response of a buffered call, made when looked at."""
 
     family: ClassVar[Any] = httpx2
-    status_error = httpx2.HTTPStatusError
+    status_error: ClassVar[type[Any]] = httpx2.HTTPStatusError
 
     def bound_stream(self, stream: Any) -> Any:
         """See `LazyResponse`."""

@@ -100,9 +100,9 @@ class LazyRequest:
     method: str
     extensions: dict[str, Any]
 
-    url = _Url()
-    headers = _Headers()
-    stream = _Stream()
+    url: Any = _Url()
+    headers: Any = _Headers()
+    stream: Any = _Stream()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """As the family's: then nothing about it is lazy."""

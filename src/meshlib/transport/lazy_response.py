@@ -173,7 +173,7 @@ class LazyResponse:
     def default_encoding(self) -> Any:
         return self._ending.default_encoding if self._is_over() and self._ending is not None else "utf-8"
 
-    stream = _Stream()
+    stream: Any = _Stream()
 
     # --- what most callers read, without the rest ---------------------------------------------------------------------------
 

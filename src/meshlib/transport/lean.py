@@ -155,7 +155,7 @@ class Lean(Generic[C]):
     # --- upkeep --------------------------------------------------------------------------------------------------------
 
     def _pools(self) -> list[Pool[C]]:
-        return [*self._plain.values(), *self._secure.values()]
+        return list(self._plain.values()) + list(self._secure.values())
 
     def sweep(self) -> None:
         """Close connections that have been idle for too long."""

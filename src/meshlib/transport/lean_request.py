@@ -66,7 +66,7 @@ def written(attempt: Attempt, request: Any, byte_stream: type[Any]) -> Written:
     stream = request.stream
     if not isinstance(stream, byte_stream):
         return Written(head, closes, framing, stream, _says(headers, b"expect", b"100-continue"))
-    body = b"".join(stream)  # type: ignore[arg-type]
+    body = b"".join(stream)
     if body and (framing == CHUNKED or _says(headers, b"expect", b"100-continue")):
         return Written(head, closes, framing, (body,), _says(headers, b"expect", b"100-continue"))
     if framing == CHUNKED:

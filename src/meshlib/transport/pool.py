@@ -46,11 +46,18 @@ C = TypeVar("C", bound=Pooled)
 class Turn(Wait, Generic[C]):
     """A place in line for a connection. Granted with one in hand, or with None: room to make one, already counted."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "gone")
 
     def __init__(self, until: float, returned: Callable[[], None]) -> None:
         super().__init__("connection", until, returned)
         self.connection: C | None = None
+        self.gone: bool = False
+        """Whether the waiter has left."""
+
+    def abandon(self) -> None:
+        """See `Wait.abandon`."""
+        self.gone = True
+        super().abandon()
 
 
 class Pool(Generic[C]):
@@ -95,8 +102,11 @@ class Pool(Generic[C]):
             if self.open < self._most:
                 self.open += 1
                 return None
+            waiting = self._waiting
+            while waiting and waiting[0].gone:
+                waiting.popleft()  # else the line would grow for as long as no connection comes back
             turn: Turn[C] = Turn(until, lambda: self._returned(turn))
-            self._waiting.append(turn)
+            waiting.append(turn)
         if self.idle:
             self._match()  # one was given back between `take` and the line
         return turn
@@ -109,7 +119,8 @@ class Pool(Generic[C]):
             return None
         fit = now < connection.expires and connection.stamp == self.stamp
         fit = fit and (repeatable or now - connection.since <= UNREPEATABLE_IDLE)
-        if fit and not connection.stale(not repeatable):
+        # Just given back is when servers close: asking the kernel costs less than a lost attempt.
+        if fit and not connection.stale(True):
             return connection
         connection.discard()
         return None
@@ -125,7 +136,7 @@ class Pool(Generic[C]):
         if self._waiting:
             self._match()
         if self.retired:
-            self.sweep(NEVER)  # retired in between
+            self.sweep(NEVER)  # type: ignore[unreachable]  # retired in between
 
     def drop(self, connection: C) -> None:
         """Close a connection that this pool gave out or that was made for it."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from meshlib.drivers import adrive, drive
@@ -85,16 +84,18 @@ class AsyncMeshed(Generic[Request, Response]):
         self._wires = AsyncWires(self.binding, runtime, settings, foreign)
         self._clock = runtime.clock
 
-    async def handle_async_request(self, request: Request) -> Response:
+    def handle_async_request(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Run the request through discovery, balancing and resilience."""
         hooks = self._runtime.async_hooks
-        called = around(hooks, self._called) if hooks else self._called
-        response: Response = await called(request)
-        return response
+        called: Coroutine[Any, Any, Response] = (around(hooks, self._called) if hooks else self._called)(
+            request
+        )
+        return called
 
-    async def _called(self, request: Any) -> Any:
-        loop = _running_loop()
+    # These two are plain functions that return the driver's coroutine: one of their own would cost every call.
+    def _called(self, request: Any) -> Coroutine[Any, Any, Any]:
         runtime, binding, clock = self._runtime, self.binding, self._clock
+        loop = self._wires.running()
         if not isinstance(request, binding.Request):
             binding.border.request(request)
         options = request.extensions.get(EXTENSION)
@@ -103,9 +104,13 @@ class AsyncMeshed(Generic[Request, Response]):
         send: Callable[..., Any] = self._wires.of(plan, loop).send
         if runtime.async_hooks:
             send = around_send(runtime.async_hooks, send)
-        response = await adrive(plan, request, send, clock, flags, deadline, loop=loop)
-        if not flags & BUFFERED and isinstance(response.stream, binding.ByteStream):
-            response.extensions[EXTENSION].settle(clock())
+        driving = adrive(plan, request, send, clock, flags, deadline, loop=loop)
+        return driving if flags & BUFFERED else self._streamed(driving)
+
+    async def _streamed(self, driving: Coroutine[Any, Any, Any]) -> Any:
+        response = await driving
+        if isinstance(response.stream, self.binding.ByteStream):
+            response.extensions[EXTENSION].settle(self._clock())
         return response
 
     async def __aenter__(self) -> Self:
@@ -139,12 +144,3 @@ def _admission(binding: Binding, request: Any, plan: CallPlan, now: float) -> tu
         # Fixed by the first hop: a redirect must not start the clock anew.
         options.deadline = now + plan.timeout
     return flags, options.deadline
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "meshlib's AsyncClient needs a running asyncio event loop; under trio use meshlib's Client in a thread"
-        ) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from meshlib.engine.plan import CallPlan
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from meshlib.transport.binding import Binding
 
 __all__ = ["AsyncWires", "Wires"]
+
+_NO_LOOP = (
+    "meshlib's AsyncClient needs a running asyncio event loop; under trio use meshlib's Client in a thread"
+)
 
 
 class _Wires:
@@ -180,12 +184,29 @@ class AsyncWires(_Wires):
         self._foreign = None if foreign is None else AsyncForeignWire(binding, foreign(), runtime.clock)
         self._loops: dict[asyncio.AbstractEventLoop, dict[str, AsyncWire]] = {}
         self._keys: dict[tuple[asyncio.AbstractEventLoop, str], Hashable] = {}
+        self._here: tuple[int, asyncio.AbstractEventLoop | None] = (0, None)
+
+    def running(self) -> asyncio.AbstractEventLoop:
+        """The running loop. RuntimeError when there is none.
+
+        Before Python 3.12 asyncio asks the system for the process's number to answer this, more than all else that a call
+        does here; the loop of this thread's last call is the running one as long as it runs at all.
+        """
+        thread, loop = self._here
+        if loop is not None and thread == get_ident() and loop.is_running():
+            return loop
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(_NO_LOOP) from None
+        self._here = (get_ident(), loop)
+        return loop
 
     def after_in_child(self) -> None:
         """The parent's wires and loops stay the parent's."""
         fork.abandon(self._lock, self._loops, self._keys, self._foreign)
         self._lock = Lock()
-        self._loops, self._keys = {}, {}
+        self._loops, self._keys, self._here = {}, {}, (0, None)
         if self._make_foreign is not None:
             self._foreign = AsyncForeignWire(self._binding, self._make_foreign(), self._runtime.clock)
 

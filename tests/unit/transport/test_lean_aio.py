@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meshlib.core.deadline import NEVER
-from meshlib.testing import StalledError, VirtualLoop
+from meshlib.testing import FakeClock, StalledError, VirtualLoop
 from meshlib.transport.lean_aio import AsyncConnection
 from meshlib.transport.lean_errors import LeanError
 from meshlib.transport.pool import Pool
@@ -330,6 +330,7 @@ def test_a_cancelled_drain_harms_nobody() -> None:
         await asyncio.sleep(10.0)
         made.resume_writing()
         assert not made.slow
+        assert not made.stale(False)
 
     aio(run)
 
@@ -565,7 +566,7 @@ def test_a_caller_who_gave_up_waiting_may_come_back() -> None:
             async with asyncio.timeout(1.0):
                 await made.part(5.0)
         await asyncio.sleep(60.0)
-        made.data_received(b"later")
+        loop.call_later(1.0, made.data_received, b"later")
         assert await made.part(5.0) == b"later"
 
     aio(run)
@@ -662,10 +663,13 @@ def test_discarding_closes_at_once() -> None:
         made.discard()
         await asyncio.sleep(0)
         assert made.descriptor() == -1
+        times.append(loop.clock)
         await loop.create_future()
 
+    times: list[Any] = []
     with pytest.raises(StalledError):
         aio(run)
+    assert times[0]() == FakeClock()()
 
 
 def test_what_a_network_stream_is_asked() -> None:

@@ -360,12 +360,12 @@ def test_session_tickets_are_no_answer(
     monkeypatch.setattr("meshlib.transport.lean_sync.ssl", known)
     tls = FakeTls(behind)
     made = sync_connection(tls, FakeClock())
+    made.write(b"x", NEVER)
     assert not made.stale(False)
     tls.far.send(b"ticket")
     assert made.stale(False) is stale
-    made.begin("GET", NEVER, False)
     made.write(b"x", NEVER)
-    assert tls.timeouts == [0.0, None]  # the look must not leave the socket non-blocking
+    assert tls.timeouts == [None, 0.0, None]  # the look must not leave the socket non-blocking
     assert made.get_extra_info("ssl_object") is tls
 
 

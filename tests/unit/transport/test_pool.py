@@ -225,6 +225,7 @@ def woken(pool: Pool[Fake], now: float, repeatable: bool, between: Callable[[Fak
     found = pool.received(turn, now, repeatable)
     assert found in (None, held)
     assert held.closed is (found is None)
+    assert held.thorough[1:] in ([], [True])  # after `take`
     assert pool.open == 1
     return found
 
