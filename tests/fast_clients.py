@@ -82,7 +82,14 @@ class Answer:
 
     def lazy(self, family: Family, request: Any) -> Any:
         return family.lazy.Response.made(
-            ATTEMPT, self.status, self.reason, list(self.headers), self.content, request, self.version
+            ATTEMPT,
+            self.status,
+            self.reason,
+            list(self.headers),
+            self.content,
+            request,
+            self.version,
+            sets_cookies=any(name.lower() == b"set-cookie" for name, _ in self.headers),
         )
 
     def plain(self, family: Family, request: Any) -> Any:

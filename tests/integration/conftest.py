@@ -32,8 +32,3 @@ def kit(request: pytest.FixtureRequest) -> Kit:
     """The same, sync and async."""
     _installed(request.param[-1])
     return Kit(*request.param)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """The mark is this folder's own."""
-    config.addinivalue_line("markers", "wire: runs on every wire and every client family")

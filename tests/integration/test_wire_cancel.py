@@ -1,14 +1,14 @@
 """Cancelled anywhere: at every point where a call can wait, before and in the very moment in which it gets what it waits for.
 
-Nothing may stay behind: no lease, no connection that is neither idle nor closed, no task, no place in line; and the next call gets
-its own answer.
+Nothing may stay behind: no lease, no connection that is neither idle nor closed, no task, no place in line; and the next call
+gets its own answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -274,7 +274,7 @@ def test_cancelled_after_any_number_of_turns(kit: LoopKit, fresh: bool) -> None:
 
     with runner(kit.how) as loop:
         server = loop.run(listening())
-        Where.address = "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        Where.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with meshed(kit, Where, **POLICY) as side:
             assert side.runner is not None
             side.runner.close()
@@ -294,11 +294,3 @@ def test_cancelled_after_any_number_of_turns(kit: LoopKit, fresh: bool) -> None:
 
             loop.run(over())
             side.runner = runner("async")
-
-
-# Threads, loops, forks.
-
-
-def bodies(count: int) -> Iterator[str]:
-    """Paths."""
-    return (f"/{number}" for number in range(count))

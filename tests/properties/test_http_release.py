@@ -122,6 +122,7 @@ async def storm(stack: Stack, mesh: Mesh, seed: int, calls: int) -> None:
             assert not node.waiting
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("names", STACKS, ids="-".join)
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -141,6 +142,7 @@ def test_cancellation_gives_everything_back(names: tuple[str, str], seed: int) -
     assert trouble.said == []
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("names", STACKS, ids="-".join)
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=2, deadline=None, database=None, suppress_health_check=list(HealthCheck))

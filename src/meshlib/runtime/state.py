@@ -69,7 +69,9 @@ def service_state(service: Service, now: float, brief: bool = False) -> dict[str
 
 def cluster_state(cluster: Cluster, balancer: str, now: float) -> dict[str, Any]:
     """One cluster's: the nodes of the set in published order, then those that left and are draining."""
-    cluster.collect(now)  # a body that was forgotten is in flight no more, whether another call follows or not
+    cluster.collect(
+        now
+    )  # a body that was forgotten is in flight no more, whether another call follows or not
     nodes = [node for _, node in _copied(cluster.nodes)] + [node for _, node in _copied(cluster.departed)]
     return {"balancer": balancer, "nodes": [_node(node, now) for node in nodes]}
 

@@ -177,10 +177,8 @@ class FastClient(Generic[Request, Response]):
         response._content = response._whole
         response._seconds = perf_counter() - started
         response._ending = kind.ending(self)
-        for name, _ in response._raw:
-            if len(name) == 10 and name.lower() == b"set-cookie":
-                self.cookies.extract_cookies(response)  # type: ignore[attr-defined]
-                break
+        if response._sets_cookies:
+            self.cookies.extract_cookies(response)  # type: ignore[attr-defined]
         if kind.logger.isEnabledFor(_INFO):
             kind.log(request, response)
         return True

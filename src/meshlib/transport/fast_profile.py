@@ -59,6 +59,8 @@ _OWN = frozenset({"httpx", "httpx2", "meshlib"})
 # As the families' own call of json.dumps, which makes a new encoder each time.
 _encode = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _METHODS_KEPT = 64
+_TARGETS_KEPT = 256
+"""URLs of a client whose targets are remembered: most services are asked for few, and again and again."""
 
 
 class ClientKind:
@@ -126,6 +128,7 @@ class Profile:
         "_cookies",
         "_hooks",
         "_kind",
+        "_known",
         "_listed",
         "_mounts",
         "_place",
@@ -147,6 +150,7 @@ class Profile:
         self._mounts: dict[Any, Any] = client._mounts
         self._watch = watch_of(type(client))
         self._place: Place | None = _place(client._base_url)
+        self._known: dict[str, tuple[Place, Any, bytes]] = {}
         self.ending: Ending = Ending(kind.asynchronous, client._default_encoding)
         self.timeout: Any = client._timeout
         self._builds: bool = (

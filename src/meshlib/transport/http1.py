@@ -28,7 +28,7 @@ _UNASKED = "sent bytes that nobody asked for"
 _END = b"\r\n\r\n"
 _PREFIX = b"HTTP/1."
 _FRAMING = (b"content-length", b"transfer-encoding")
-_SIZES = frozenset(map(len, (*_FRAMING, b"connection", b"keep-alive")))
+_SIZES = frozenset(map(len, (*_FRAMING, b"connection", b"keep-alive", b"set-cookie", b"content-encoding")))
 _DIGITS = 19  # of a length: as far as 63 bits, and far below what int() refuses
 _NOBODY = object()
 _NOWHERE: list[bytes] = []
@@ -63,8 +63,8 @@ class Http1:
 
     __slots__ = (
         "_close", "_held", "_left", "_method", "_parser", "_phase", "_silent", "_spent", "_stays", "_tail",
-        "_told", "_why", "buffered", "complete", "continued", "head", "headers", "interim", "keep_alive",
-        "parts", "reason", "reusable", "started", "status", "trailers", "version",
+        "_told", "_why", "buffered", "complete", "continued", "encoded", "head", "headers", "interim",
+        "keep_alive", "parts", "reason", "reusable", "sets_cookies", "started", "status", "trailers", "version",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -90,6 +90,10 @@ class Http1:
         """Status and fields of the 1xx responses."""
         self.continued: bool = False
         """Whether a 100 (Continue) was among them."""
+        self.encoded: bool = False
+        """Whether the body has a Content-Encoding."""
+        self.sets_cookies: bool = False
+        """Whether there is a Set-Cookie."""
         self.started: bool = False
         """Whether any byte of an answer has come."""
         self._told = Told()
@@ -115,6 +119,7 @@ class Http1:
         if not self.reusable:
             raise RuntimeError("an exchange on a connection that may not carry one")
         self.reusable = self.head = self.complete = self.continued = self.started = False
+        self.encoded = self.sets_cookies = False
         self.status = 0
         self.headers = []
         self.parts = []
@@ -276,6 +281,10 @@ class Http1:
                     options = [option.strip() for option in value.lower().split(b",")]
                     closes = closes or b"close" in options
                     stays = stays or b"keep-alive" in options
+            elif name == b"set-cookie":
+                self.sets_cookies = True
+            elif name == b"content-encoding":
+                self.encoded = True
             elif name == b"keep-alive":
                 told = _TIMEOUT(value)
                 self.keep_alive = None if told is None else float(told[1])

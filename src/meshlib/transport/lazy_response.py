@@ -69,6 +69,7 @@ class LazyResponse:
         "_raw",
         "_reason",
         "_seconds",
+        "_sets_cookies",
         "_version",
         "_whole",
     )
@@ -83,6 +84,7 @@ class LazyResponse:
     _raw: list[tuple[bytes, bytes]]
     _reason: bytes
     _seconds: float
+    _sets_cookies: bool
     _version: bytes
     _whole: bytes
     status_code: int
@@ -105,8 +107,9 @@ class LazyResponse:
         request: Any,
         version: bytes = b"HTTP/1.1",
         network_stream: Any = None,
+        sets_cookies: bool | None = None,
     ) -> Any:
-        """A whole answer whose body needs no decoding. `headers` are raw, and kept."""
+        """A whole answer whose body needs no decoding. `headers` are raw, and kept; `sets_cookies`: None if not known."""
         response: Any = cls.__new__(cls)
         response.status_code = status
         response._request = request
@@ -116,6 +119,9 @@ class LazyResponse:
         response._whole = content
         response._version = version
         response._network_stream = network_stream
+        if sets_cookies is None:
+            sets_cookies = any(name.lower() == b"set-cookie" for name, _ in headers)
+        response._sets_cookies = sets_cookies
         response._ending = None
         return response
 

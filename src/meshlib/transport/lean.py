@@ -123,11 +123,19 @@ class Lean(Generic[C]):
         parts = core.parts
         content = parts[0] if len(parts) == 1 else b"".join(parts)
         lazy = self.binding.lazy_response
-        if lazy is None or _encoded(core.headers):
+        if lazy is None or core.encoded:
             response = self._response(attempt, connection, self.binding.ByteStream(content))
         else:
             response = lazy.made(
-                attempt, core.status, core.reason, core.headers, content, request, core.version, connection
+                attempt,
+                core.status,
+                core.reason,
+                core.headers,
+                content,
+                request,
+                core.version,
+                connection,
+                core.sets_cookies,
             )
         self._back(connection, now)
         return response
@@ -175,11 +183,3 @@ class Lean(Generic[C]):
         self.connections.retired = True
         for pool in self._pools():
             pool.retire()
-
-
-def _encoded(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the body has to be decoded, which is the client family's business."""
-    for name, _ in headers:  # noqa: SIM110 - a generator costs more than the loop
-        if len(name) == 16 and name.lower() == b"content-encoding":
-            return True
-    return False

@@ -32,6 +32,9 @@ _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 """RFC 9110 5.5, obs-text included: header values in UTF-8 or Latin-1 are in use."""
 _COLON = b": ".join
 _KNOWN = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
+_LINES_KEPT, _LINE_KEPT = 256, 256
+_lines: dict[tuple[str, bytes], bytes] = {}
+"""Lines that were found right, since most services are asked for few targets again and again."""
 _LENGTH_DIGITS = 19  # what fits in 63 bits, which is as far as peers count
 
 
@@ -52,13 +55,21 @@ def request_head(method: str, target: bytes, headers: Fields) -> bytes:
 
 def request_line(method: str, target: bytes) -> bytes:
     """The first line, its line end included."""
+    known = _lines.get((method, target))
+    if known is not None:
+        return known
     if method not in _KNOWN and (
         not method or not method.isascii() or method.encode("ascii").translate(None, _TOKEN)
     ):
         raise RefusedRequest(f"not a method: {method!r}")
     if not target or target.translate(None, _TARGET):
         raise RefusedRequest(f"not a request target: {target!r}")
-    return b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), target)
+    line = b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), target)
+    if len(target) <= _LINE_KEPT:
+        if len(_lines) >= _LINES_KEPT:
+            _lines.clear()
+        _lines[method, target] = line
+    return line
 
 
 def header_block(headers: Fields) -> bytes:
