@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Listener
+from meshlib.core.uri import service_key
 from meshlib.runtime import Runtime
 from meshlib.runtime.build import build
 
@@ -183,6 +184,13 @@ class Mesh:
     def refresh(self, service: str | None = None) -> None:
         """Ask discovery again now, for one service or all; returns at once."""
         self.runtime.refresh(service)
+
+    def warm(self, service: str, address: str = "") -> None:
+        """Connect to the endpoints of a service that was called before (or to the one at `address`) where nothing is open.
+
+        Best effort, on the control path and the loops that have called it; returns at once.
+        """
+        self.runtime.warm(service_key(service).key, address)
 
     def state(self) -> dict[str, Any]:
         """What the mesh knows now, as plain values for JSON (see docs/reference/state.md). Holds no secrets."""

@@ -12,7 +12,7 @@ from weakref import ref
 
 import msgspec
 
-from meshlib.core.hint import Hints
+from meshlib.core.hint import Hint, Hints
 from meshlib.core.hook import AsyncHook, Hook
 from meshlib.core.listener import Event, Listener
 from meshlib.core.uri import URI, ServiceName, parse, service_name
@@ -24,6 +24,7 @@ from meshlib.runtime.naming import source_of
 from meshlib.runtime.pools import Pools
 from meshlib.runtime.service import Service
 from meshlib.runtime.upkeep import upkeep
+from meshlib.runtime.warming import connect_ahead
 from meshlib.world import clock, fork
 from meshlib.world.background import background
 from meshlib.world.io import World
@@ -321,8 +322,12 @@ class Runtime:
     def _take_hints(self) -> None:
         for hint in self.hints.drain():
             service = self.services.get(hint.service)
-            if service is not None and hint.kind == "refresh":
+            if service is None:
+                continue
+            if hint.kind == "refresh":
                 service.refresh()
+            elif hint.kind == "warm":
+                connect_ahead(self, service, hint.subject)
 
     def drop(self, node: Node) -> None:
         """A node is gone for good: its connections close, each on the loop that owns them."""
@@ -331,6 +336,10 @@ class Runtime:
                 wire.drop(node)
             elif not loop.is_closed():
                 loop.call_soon_threadsafe(wire.drop, node)
+
+    def warm(self, service: str, address: str = "") -> None:
+        """Connect to a service's endpoints, or to one of them, before the first request that needs it; returns at once."""
+        self.hints.put(Hint("warm", service, address))
 
     def refresh(self, service: str | None = None) -> None:
         """Ask discovery again now, for one service or all."""

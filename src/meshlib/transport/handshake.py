@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from meshlib.core.endpoint import Endpoint
     from meshlib.engine.attempt import Attempt
     from meshlib.security.secured import Secured, ServiceSecurity
     from meshlib.transport.binding import Binding
@@ -69,23 +70,31 @@ class Handshakes:
     def of(self, attempt: Attempt, request: Any) -> Tls | None:
         """What a connection for this attempt needs; None: it is in clear. The family's UnsupportedProtocol for an odd scheme."""
         scheme = self._binding.origin(request)[0]
+        if scheme == "http" and self._security() is None:
+            return None
+        if scheme not in ("http", "https"):
+            raise self._binding.module.UnsupportedProtocol(
+                f"{scheme}:// is not spoken here: use http:// or https://", request=request
+            )
+        return self.to(
+            attempt.node.endpoint, scheme, ascii_host(request), request.extensions.get("sni_hostname")
+        )
+
+    def to(self, endpoint: Endpoint, scheme: str, host: str, name: str | None = None) -> Tls | None:
+        """The same for a connection that no request has asked for yet. `name`: the caller's own idea of who is there."""
         security = self._security()
         if security is not None:
-            found = security.connection(attempt.node.endpoint, scheme, ascii_host(request), self._alpn)
+            found = security.connection(endpoint, scheme, host, self._alpn)
             if found is not None:
                 return found
         if scheme == "http":
             return None
-        if scheme != "https":
-            raise self._binding.module.UnsupportedProtocol(
-                f"{scheme}:// is not spoken here: use http:// or https://", request=request
-            )
-        name = request.extensions.get("sni_hostname") or ascii_host(request)
-        own = self._own.get(name)
+        asked = name or host
+        own = self._own.get(asked)
         if own is None:
             if self._context is None:
                 self._context = self._make()
-            own = self._own[name] = ClientTls(self._context, name)
+            own = self._own[asked] = ClientTls(self._context, asked)
         return own
 
     @property

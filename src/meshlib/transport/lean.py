@@ -9,7 +9,7 @@ from meshlib.core.deadline import NEVER
 from meshlib.engine.call import IDEMPOTENT
 from meshlib.transport.body import OpenBodies
 from meshlib.transport.connections import Connections
-from meshlib.transport.handshake import Handshakes
+from meshlib.transport.handshake import Handshakes, ascii_host
 from meshlib.transport.lean_aio import AsyncConnection
 from meshlib.transport.lean_errors import LeanError, translation
 from meshlib.transport.lean_sync import Connection
@@ -49,7 +49,9 @@ class Lean(Generic[C]):
         options: PoolOptions,
         clock: Callable[[], float],
         security: Callable[[], ServiceSecurity | None] = lambda: None,
+        service: str = "",
     ) -> None:
+        self.service: str = service
         self.binding: Binding = binding
         self.options: PoolOptions = options
         self.clock: Callable[[], float] = clock
@@ -60,6 +62,7 @@ class Lean(Generic[C]):
         self._plain: dict[Node, Pool[C]] = {}
         self._secure: dict[Node, Pool[C]] = {}
         self._idle: float = NEVER if options.idle is None else options.idle
+        self._leads: tuple[str, str, int | None] | None = None
         fork.watch(self)
 
     def after_in_child(self) -> None:
@@ -70,23 +73,48 @@ class Lean(Generic[C]):
 
     # --- before an exchange --------------------------------------------------------------------------------------------
 
-    def _pool(self, attempt: Attempt, tls: Tls | None) -> Pool[C]:
+    def _pool(self, node: Node, tls: Tls | None) -> Pool[C]:
         pools = self._plain if tls is None else self._secure
-        pool = pools.get(attempt.node)
+        pool = pools.get(node)
         if pool is None:
             # Two threads may both make one; the one that is not kept holds no connection yet.
-            pool = pools.setdefault(attempt.node, Pool(self.options.max_connections, self.options.max_idle))
+            pool = pools.setdefault(node, Pool(self.options.max_connections, self.options.max_idle))
             pool.retired = self.connections.retired
         if tls is not None and pool.stamp != tls.version:
-            pool.stamp = (
-                tls.version
-            )  # rotated: connections of the old identity end when they are next looked at
+            # Rotated: connections of the old identity end when they are next looked at.
+            pool.stamp = tls.version
         return pool
 
-    def _address(self, attempt: Attempt, request: Any, tls: Tls | None) -> tuple[str, int]:
-        endpoint = attempt.node.endpoint
-        port = endpoint.port or self.binding.origin(request)[2]
-        return endpoint.host, port or DEFAULT_PORTS[b"http" if tls is None else b"https"]
+    def _address(self, node: Node, port: int | None, tls: Tls | None) -> tuple[str, int]:
+        endpoint = node.endpoint
+        return endpoint.host, endpoint.port or port or DEFAULT_PORTS[b"http" if tls is None else b"https"]
+
+    def _asked(self, request: Any) -> int | None:
+        """The port in a URL that a connection is made for; what the URL says is remembered for `warm`."""
+        scheme, _, port = self.binding.origin(request)
+        self._leads = (scheme, ascii_host(request), port)
+        return port
+
+    def _ahead(self, node: Node) -> tuple[Pool[C], tuple[str, int], Tls | None] | None:
+        """The pool, the address and the TLS of a connection before any request wants it, its room counted; None when there is
+        no need: no request has said yet how the service is spoken to, or something is open."""
+        if self._leads is None:
+            return None
+        scheme, host, port = self._leads
+        tls = self.handshakes.to(node.endpoint, scheme, host)
+        pool = self._pool(node, tls)
+        if pool.open or pool.retired:
+            return None
+        turn = pool.room(0.0)
+        if turn is not None:
+            turn.abandon()
+            return None
+        return pool, self._address(node, port, tls), tls
+
+    def _kept(self, connection: C) -> None:
+        """A connection that was made ahead waits in its pool."""
+        now = self.clock()
+        connection.pool.give(connection, now, min(now + self._idle, connection.dies))
 
     def _connect_by(self, attempt: Attempt, timeouts: dict[str, float | None]) -> float:
         """When connecting must be over."""

@@ -26,6 +26,7 @@ from meshlib.transport.request_head import BodyWriter, RefusedRequest
 
 if TYPE_CHECKING:
     from meshlib.engine.attempt import Attempt
+    from meshlib.engine.node import Node
     from meshlib.security.secured import ServiceSecurity
     from meshlib.transport.binding import Binding
     from meshlib.transport.handshake import Tls
@@ -55,7 +56,7 @@ class LeanWire(Lean[Connection]):
         timeouts: dict[str, float | None] = request.extensions.get("timeout") or NO_TIMEOUTS
         out = written(attempt, request, self.binding.ByteStream)
         tls = self.handshakes.of(attempt, request)
-        pool = self._pool(attempt, tls)
+        pool = self._pool(attempt.node, tls)
         connection = pool.take(attempt.started, bool(attempt.call.flags & IDEMPOTENT))
         if connection is None:
             connection = self._connection(pool, attempt, request, timeouts, tls)
@@ -126,23 +127,34 @@ class LeanWire(Lean[Connection]):
                 return found
         try:
             self.sweep()
-            return self._made(pool, attempt, request, timeouts, tls)
+            address = self._address(attempt.node, self._asked(request), tls)
+            made = self._made(pool, address, self._connect_by(attempt, timeouts), tls)
         except BaseException:
             pool.left()
             raise
+        attempt.opened = self.clock()
+        return made
+
+    def warm(self, node: Node, seconds: float) -> None:
+        """Connect to a node before a request needs it, where nothing is open yet; what fails is left to the first request."""
+        ahead = self._ahead(node)
+        if ahead is None:
+            return
+        pool, address, tls = ahead
+        try:
+            connection = self._made(pool, address, self.clock() + seconds, tls)
+        except BaseException as error:
+            pool.left()
+            if not isinstance(error, LeanError):
+                raise
+        else:
+            self._kept(connection)
 
     def _made(
-        self,
-        pool: Pool[Connection],
-        attempt: Attempt,
-        request: Any,
-        timeouts: dict[str, float | None],
-        tls: Tls | None,
+        self, pool: Pool[Connection], address: tuple[str, int], until: float, tls: Tls | None
     ) -> Connection:
-        host, port = self._address(attempt, request, tls)
-        until = self._connect_by(attempt, timeouts)
         try:
-            sock: Any = dial(host, port, until, self.clock)
+            sock: Any = dial(*address, until, self.clock)
             if tls is not None:
                 try:
                     sock.settimeout(None if until == NEVER else max(0.001, until - self.clock()))
@@ -158,7 +170,6 @@ class LeanWire(Lean[Connection]):
         connection = Connection(pool, sock, pool.stamp if tls is None else tls.version, self.clock)
         connection.dies = self.connections.expiry()
         self.connections.add(connection)
-        attempt.opened = self.clock()
         return connection
 
     def close(self) -> None:
@@ -177,9 +188,11 @@ class AsyncLeanWire(Lean[AsyncConnection]):
         options: PoolOptions,
         clock: Callable[[], float],
         security: Callable[[], ServiceSecurity | None] = lambda: None,
+        service: str = "",
     ) -> None:
-        super().__init__(binding, options, clock, security)
+        super().__init__(binding, options, clock, security, service)
         self._loop = asyncio.get_running_loop()
+        self._warming: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def send(self, attempt: Attempt, request: Any) -> Any:
@@ -192,7 +205,7 @@ class AsyncLeanWire(Lean[AsyncConnection]):
             flags = attempt.call.flags
             out = written(attempt, request, self.binding.ByteStream)
             tls = self.handshakes.of(attempt, request)
-            pool = self._pool(attempt, tls)
+            pool = self._pool(attempt.node, tls)
             connection = pool.take(attempt.started, flags & IDEMPOTENT != 0)
             if connection is None:
                 connection = await self._connection(pool, attempt, request, timeouts, tls)
@@ -274,23 +287,41 @@ class AsyncLeanWire(Lean[AsyncConnection]):
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP, self._sweep_again)
         try:
-            return await self._made(pool, attempt, request, timeouts, tls)
+            address = self._address(attempt.node, self._asked(request), tls)
+            made = await self._made(pool, address, self._connect_by(attempt, timeouts), tls)
         except BaseException:
             pool.left()
             raise
+        attempt.opened = self.clock()
+        return made
+
+    def warm(self, node: Node, seconds: float) -> None:
+        """See `LeanWire.warm`; called on the wire's own loop, returns at once."""
+        ahead = self._ahead(node)
+        if ahead is not None:
+            task = self._loop.create_task(self._warmed(*ahead, seconds))
+            self._warming.add(task)
+            task.add_done_callback(self._warming.discard)
+
+    async def _warmed(
+        self, pool: Pool[AsyncConnection], address: tuple[str, int], tls: Tls | None, seconds: float
+    ) -> None:
+        try:
+            connection = await self._made(pool, address, self.clock() + seconds, tls)
+        except BaseException as error:
+            pool.left()
+            if not isinstance(error, LeanError):
+                raise
+        else:
+            self._kept(connection)
 
     async def _made(
-        self,
-        pool: Pool[AsyncConnection],
-        attempt: Attempt,
-        request: Any,
-        timeouts: dict[str, float | None],
-        tls: Tls | None,
+        self, pool: Pool[AsyncConnection], address: tuple[str, int], until: float, tls: Tls | None
     ) -> AsyncConnection:
-        host, port = self._address(attempt, request, tls)
+        host, port = address
         connection = AsyncConnection(pool, self._loop, self.clock)
         try:
-            async with asyncio.timeout(self._connect_by(attempt, timeouts) - self.clock()):
+            async with asyncio.timeout(until - self.clock()):
                 sock = await dial_aio.dial(host, port)
                 where: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
                 if tls is not None:
@@ -307,7 +338,6 @@ class AsyncLeanWire(Lean[AsyncConnection]):
             raise
         connection.dies = self.connections.expiry()
         self.connections.add(connection)
-        attempt.opened = self.clock()
         return connection
 
     def _sweep_again(self) -> None:
@@ -321,6 +351,8 @@ class AsyncLeanWire(Lean[AsyncConnection]):
 
     def drop_all(self) -> None:
         """Keep no connection any more: idle ones close now, the others with the call that has them."""
+        for task in list(self._warming):
+            task.cancel()
         self._reap()
         self._retire()
 

@@ -133,7 +133,7 @@ class Wires(_Wires):
         if self._lean(service):
             from meshlib.transport.wire_lean import LeanWire
 
-            return LeanWire(*self._ingredients(service))
+            return LeanWire(*self._ingredients(service), service)
         from meshlib.transport.wire_httpx import HttpxWire
 
         return HttpxWire(*self._ingredients(service))
@@ -244,7 +244,7 @@ class AsyncWires(_Wires):
         if self._lean(service):
             from meshlib.transport.wire_lean import AsyncLeanWire
 
-            return AsyncLeanWire(*self._ingredients(service))
+            return AsyncLeanWire(*self._ingredients(service), service)
         from meshlib.transport.wire_httpx import AsyncHttpxWire
 
         return AsyncHttpxWire(*self._ingredients(service))
