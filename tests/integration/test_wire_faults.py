@@ -21,7 +21,7 @@ from tests.integration.wire_kit import LOOPS, LoopKit, Outcomes, meshed, open_co
 
 pytestmark = [pytest.mark.integration, pytest.mark.wire]
 
-ATTEMPT = 0.06
+ATTEMPT = 0.12
 """Seconds, for peers that are late; all others have more time than a busy machine may need."""
 SLACK = 1.0
 """Seconds that a busy machine may be late."""
@@ -30,7 +30,8 @@ POLICY: dict[str, Any] = {
     "attempt_timeout": 3.0,
     "retry": {"attempts": 2, "wait": {"base": 0.001}},
 }
-QUICK = POLICY | {"attempt_timeout": ATTEMPT, "connect_timeout": ATTEMPT, "stream_timeout": ATTEMPT}
+QUICK = POLICY | {"attempt_timeout": ATTEMPT, "stream_timeout": ATTEMPT, "retry": False}
+NEVER_THERE = POLICY | {"connect_timeout": ATTEMPT / 2}
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BROKEN = ("RemoteProtocolError",)
 RESET = ("ReadError",)
@@ -144,16 +145,36 @@ def classified(error: Any, outcomes: Outcomes, cause: str, retry_safe: bool | No
 def test_faults_of_a_buffered_response(kit: LoopKit, name: str) -> None:
     """A GET is tried twice, a POST once, both fail in time by the family's class, and no connection is left."""
     fault = FAULTS[name]
-    late = fault.error == LATE
+    if fault.error == LATE:
+        late(kit, fault, QUICK, ("GET", 1))
+        return
     for method, attempts in (("GET", 2), ("POST", 1)):
         outcomes = Outcomes()
-        policy = QUICK if late else POLICY
-        with RawServer(fault.script) as server, meshed(kit, server, outcomes=outcomes, **policy) as side:
+        with RawServer(fault.script) as server, meshed(kit, server, outcomes=outcomes, **POLICY) as side:
             with pytest.raises(named(fault.error)) as raised, bounded(attempts):
                 side.request(method, "/", content=b"x" if method == "POST" else None)
-            classified(raised.value, outcomes, "timeout" if late else "reset", None, attempts)
+            classified(raised.value, outcomes, "reset", None, attempts)
             assert len(server.requests) == attempts
             over(side, server)
+
+
+def late(kit: LoopKit, fault: Fault, policy: dict[str, Any], *ways: tuple[str, int]) -> None:
+    """The same for one that costs time."""
+    outcomes = Outcomes()
+    with RawServer(fault.script) as server, meshed(kit, server, outcomes=outcomes, **policy) as side:
+        for method, attempts in ways:
+            outcomes.seen.clear()
+            before = len(server.requests)
+            with pytest.raises(httpx.ReadTimeout) as raised, bounded(attempts):
+                side.request(method, "/", content=b"x" if method == "POST" else None)
+            classified(raised.value, outcomes, "timeout", None, attempts)
+            assert len(server.requests) - before == attempts
+        over(side, server)
+
+
+def test_late_answers_are_asked_for_again(kit: LoopKit) -> None:
+    """If that is safe: nobody knows what became of a POST."""
+    late(kit, FAULTS["silence"], QUICK | {"retry": POLICY["retry"]}, ("GET", 2), ("POST", 1))
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -230,7 +251,7 @@ def test_connections_that_never_stand(kit: LoopKit, name: str, streamed: bool) -
         try:
             make(port)
             where = _Address(port.port)
-            with meshed(kit, where, outcomes=outcomes, **QUICK) as side:
+            with meshed(kit, where, outcomes=outcomes, **NEVER_THERE) as side:
                 with pytest.raises(getattr(httpx, error)) as raised, bounded(2):
                     side.open(method, "/") if streamed else side.request(method, "/")
                 classified(raised.value, outcomes, "unsent", True, 2)
@@ -251,11 +272,11 @@ def test_names_that_are_not_found(kit: LoopKit, hanging: bool, monkeypatch: pyte
         pytest.skip("asks by itself, past Python's socket module")
 
     def asked(*_: Any, **__: Any) -> Any:
-        time.sleep(ATTEMPT * 4 if hanging else 0)
+        time.sleep(ATTEMPT * 2 if hanging else 0)
         raise socket.gaierror(socket.EAI_NONAME, "not found")
 
     outcomes = Outcomes()
-    with meshed(kit, _Address(80, "nowhere.example"), outcomes=outcomes, **QUICK) as side:
+    with meshed(kit, _Address(80, "nowhere.example"), outcomes=outcomes, **NEVER_THERE) as side:
         monkeypatch.setattr(socket, "getaddrinfo", asked)
         with pytest.raises(httpx.ConnectTimeout if hanging else httpx.ConnectError) as raised, bounded(2):
             side.post("/", content=b"x")

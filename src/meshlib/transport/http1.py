@@ -91,15 +91,13 @@ class Http1:
         self.continued: bool = False
         """Whether a 100 (Continue) was among them."""
         self.encoded: bool = False
-        """Whether the body has a Content-Encoding."""
         self.sets_cookies: bool = False
-        """Whether there is a Set-Cookie."""
+        """Whether a Content-Encoding or a Set-Cookie is among the headers."""
         self.started: bool = False
         """Whether any byte of an answer has come."""
         self._told = Told()
-        self._parser: HttpResponseParser | None = (
-            None  # looks at a head without an end, or reads a chunked body
-        )
+        # Looks at a head without an end, or reads a chunked body.
+        self._parser: HttpResponseParser | None = None
         self._phase = _IDLE
         self._method = ""
         self._close = False

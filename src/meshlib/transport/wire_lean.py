@@ -37,6 +37,8 @@ __all__ = ["AsyncLeanWire", "LeanWire"]
 
 _CONTINUE = 1.0
 """Seconds that a body waits for the peer's 100 (Continue) before it goes all the same."""
+_BURST = 64 * 1024
+"""Bytes of a body in parts after which the loop gets a turn."""
 
 
 class LeanWire(Lean[Connection]):
@@ -245,9 +247,15 @@ class AsyncLeanWire(Lean[AsyncConnection]):
                 connection.dies = 0.0  # the peer may take what comes next for the body
                 return
         writer = BodyWriter(out.framing)
+        burst = 0
         async for part in _each(out.parts):
             if not await self._push(connection, _framed(writer.write, part), bound):
                 return
+            burst += len(part)
+            if burst > _BURST:
+                # A body that is at hand and a peer that is as fast would keep the loop from everybody else, answers included.
+                burst = 0
+                await asyncio.sleep(0)
         await self._push(connection, _framed(writer.end), bound)
 
     async def _push(self, connection: AsyncConnection, data: bytes, bound: float) -> bool:

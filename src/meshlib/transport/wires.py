@@ -25,7 +25,9 @@ from meshlib.world import fork
 
 if TYPE_CHECKING:
     from meshlib.runtime import Runtime
+    from meshlib.security.secured import ServiceSecurity
     from meshlib.transport.binding import Binding
+    from meshlib.transport.pool_options import PoolOptions
 
 __all__ = ["AsyncWires", "Wires"]
 
@@ -71,7 +73,9 @@ class _Wires:
             )
         return wire != "httpx" and not only_two and not self._pooled and self._proxy(service) is None
 
-    def _ingredients(self, service: str) -> tuple[Any, ...]:
+    def _ingredients(
+        self, service: str
+    ) -> tuple[Binding, PoolOptions, Callable[[], float], Callable[[], ServiceSecurity | None]]:
         """What a wire of either kind is made of."""
         found = self._runtime.services[service]
         options = self._settings.pool(self._binding, service, self._runtime, self._proxy(service))
@@ -133,7 +137,7 @@ class Wires(_Wires):
         if self._lean(service):
             from meshlib.transport.wire_lean import LeanWire
 
-            return LeanWire(*self._ingredients(service), service)
+            return LeanWire(*self._ingredients(service), service=service)
         from meshlib.transport.wire_httpx import HttpxWire
 
         return HttpxWire(*self._ingredients(service))
@@ -244,7 +248,7 @@ class AsyncWires(_Wires):
         if self._lean(service):
             from meshlib.transport.wire_lean import AsyncLeanWire
 
-            return AsyncLeanWire(*self._ingredients(service), service)
+            return AsyncLeanWire(*self._ingredients(service), service=service)
         from meshlib.transport.wire_httpx import AsyncHttpxWire
 
         return AsyncHttpxWire(*self._ingredients(service))
