@@ -41,9 +41,10 @@ HEAD_ENDS = b"\r\n\r\n"
 class Reply:
     """What the server says to a request: `pieces`, then it goes on, closes, resets, or hangs (`end`)."""
 
-    def __init__(self, *pieces: bytes, end: str = "") -> None:
+    def __init__(self, *pieces: bytes, end: str = "", pause: float = 0.001) -> None:
         self.pieces = pieces
         self.end = end
+        self.pause = pause
 
     def __call__(self, peer: Peer, request: bytes) -> bool:
         """Whether the connection goes on."""
@@ -51,7 +52,7 @@ class Reply:
         if request.startswith(b"HEAD ") and HEAD_ENDS in b"".join(pieces):
             # Its whole answer is there, whatever becomes of the body.
             pieces, end = tuple(_heads(b"".join(pieces))), ""
-        peer.send(*pieces, pause=0.001 if len(pieces) > 1 else 0.0)
+        peer.send(*pieces, pause=self.pause if len(pieces) > 1 else 0.0)
         if end == "hang":
             peer.gone()
         elif end == "reset":
@@ -161,6 +162,7 @@ REPLIES: dict[str, Reply] = {
 HANGING = {
     "hang": Reply(end="hang"),
     "hang in the body": Reply(framed(TEXT)[:-3], end="hang"),
+    "steady": Reply(*re.findall(rb"(?s).{1,12}", framed(TEXT)), pause=0.05),
 }
 
 
@@ -212,7 +214,8 @@ ON_PURPOSE: dict[str, Purpose] = {
     "reply: 1.0 kept alive": Purpose("kept", "RFC 9112 9.3: a 1.0 server may say that it stays"),
     "reply: 1.0 in chunks": UNSURE._replace(fields=REFUSED),
     "reply: more than was asked for": Purpose(
-        "kept", "the next request would get the answer that nobody asked for"
+        "request head content error kept",
+        "theirs takes it for the answer to the next request, or stumbles over it",
     ),
 }
 

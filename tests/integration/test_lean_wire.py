@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
+from meshlib import Client
+from meshlib.testing import FaultServer
 from meshlib.transport.dial import dial
 from meshlib.transport.dial_aio import dial as async_dial
 
@@ -96,3 +99,14 @@ def test_loops_are_refused(closed: int, run: Loop) -> None:
     started = time.monotonic()
     run(refused())
     assert time.monotonic() - started < 1.0
+
+
+def test_connect_is_refused_from_our_own_client() -> None:
+    """The short way of a plain request is no way around what the wire does not speak."""
+    with (
+        FaultServer() as server,
+        Client("orders", discovery=f"static://{server.address}", policy={"wire": "lean"}) as client,
+        pytest.raises(httpx.LocalProtocolError, match="CONNECT"),
+    ):
+        client.request("CONNECT", "/")
+    assert not server.requests

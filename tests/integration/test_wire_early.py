@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.raw_server import OK, Peer, RawServer, Script, deaf, framed
+from tests.integration.raw_server import OK, Peer, RawServer, Script, answering, deaf, framed
 from tests.integration.wire_kit import LOOPS, LoopKit, Outcomes, meshed, open_connections, turn
 
 pytestmark = [pytest.mark.integration, pytest.mark.wire]
@@ -130,6 +131,33 @@ def test_an_endless_upload_is_cut_short(kit: LoopKit, framing: str) -> None:
         assert open_connections(side.runtime) == 0
 
 
+@pytest.mark.parametrize("how", LOOPS[1:])
+def test_an_upload_leaves_turns_to_others(how: str) -> None:
+    """Parts that are at hand, a peer that takes them as fast: the loop is nobody's own."""
+    turns = 0
+
+    async def ticking() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    with RawServer(answering(OK)) as server, meshed(LoopKit(how), server, retry=False) as side:
+
+        async def work() -> None:
+            await side.client.get("/")
+            ticker = asyncio.create_task(ticking())
+            await asyncio.sleep(0)
+            before = turns
+            body, counted = parts("async", 100, 20_000), {"Content-Length": "2000000"}
+            answer = await side.client.post("/", content=body, headers=counted)
+            assert answer.content == b"ok"
+            assert turns - before > 2_000_000 // (64 * 1024) - 2
+            ticker.cancel()
+
+        side.run(work())
+
+
 @pytest.mark.parametrize("status", [b"200 OK", b"302 Found"])
 def test_a_good_answer_may_come_early(kit: LoopKit, status: bytes) -> None:
     """An echo answers while it reads: below 400 the request is sent to its end."""
@@ -152,8 +180,8 @@ def test_a_good_answer_may_come_early(kit: LoopKit, status: bytes) -> None:
 def test_a_peer_that_does_not_read(kit: LoopKit, body: str, kind_of_timeout: str) -> None:
     """The upload ends with the attempt, or with the timeout of one write; a POST that has begun is not repeated."""
     outcomes = Outcomes()
-    policy = POLICY | {"attempt_timeout": 0.15 if kind_of_timeout == "attempt" else 5.0}
-    options = {} if kind_of_timeout == "attempt" else {"timeout": httpx.Timeout(5.0, write=0.1)}
+    policy = POLICY | {"attempt_timeout": 0.1 if kind_of_timeout == "attempt" else 5.0}
+    options = {} if kind_of_timeout == "attempt" else {"timeout": httpx.Timeout(5.0, write=0.05)}
     with RawServer(deaf, window=WINDOW) as server, meshed(kit, server, outcomes=outcomes, **policy) as side:
         started = time.monotonic()
         with pytest.raises(httpx.TimeoutException) as raised:

@@ -15,13 +15,24 @@ import httpx
 import pytest
 
 from meshlib.testing.port import Port
-from tests.integration.http_kit import Side
-from tests.integration.raw_server import OK, Peer, RawServer, Script, framed
-from tests.integration.wire_kit import LOOPS, LoopKit, Outcomes, meshed, open_connections, turn
+from meshlib.transport import dial, dial_aio
+from tests.integration.http_kit import Side, eventually
+from tests.integration.raw_server import OK, Peer, RawServer, Script, answering, framed
+from tests.integration.wire_kit import (
+    LOOPS,
+    Address,
+    LoopKit,
+    Outcomes,
+    meshed,
+    open_connections,
+    sockets,
+    turn,
+    two_addresses,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.wire]
 
-ATTEMPT = 0.12
+ATTEMPT = 0.06
 """Seconds, for peers that are late; all others have more time than a busy machine may need."""
 SLACK = 1.0
 """Seconds that a busy machine may be late."""
@@ -31,7 +42,7 @@ POLICY: dict[str, Any] = {
     "retry": {"attempts": 2, "wait": {"base": 0.001}},
 }
 QUICK = POLICY | {"attempt_timeout": ATTEMPT, "stream_timeout": ATTEMPT, "retry": False}
-NEVER_THERE = POLICY | {"connect_timeout": ATTEMPT / 2}
+NEVER_THERE = POLICY | {"connect_timeout": ATTEMPT}
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BROKEN = ("RemoteProtocolError",)
 RESET = ("ReadError",)
@@ -146,7 +157,8 @@ def test_faults_of_a_buffered_response(kit: LoopKit, name: str) -> None:
     """A GET is tried twice, a POST once, both fail in time by the family's class, and no connection is left."""
     fault = FAULTS[name]
     if fault.error == LATE:
-        late(kit, fault, QUICK, ("GET", 1))
+        if kit.how != "uvloop":  # it has its turn below: each of these costs an attempt's time
+            late(kit, fault, QUICK, ("GET", 1))
         return
     for method, attempts in (("GET", 2), ("POST", 1)):
         outcomes = Outcomes()
@@ -161,7 +173,8 @@ def test_faults_of_a_buffered_response(kit: LoopKit, name: str) -> None:
 def late(kit: LoopKit, fault: Fault, policy: dict[str, Any], *ways: tuple[str, int]) -> None:
     """The same for one that costs time."""
     outcomes = Outcomes()
-    with RawServer(fault.script) as server, meshed(kit, server, outcomes=outcomes, **policy) as side:
+    with RawServer(warm(fault.script)) as server, meshed(kit, server, outcomes=outcomes, **policy) as side:
+        connect(side)
         for method, attempts in ways:
             outcomes.seen.clear()
             before = len(server.requests)
@@ -172,22 +185,49 @@ def late(kit: LoopKit, fault: Fault, policy: dict[str, Any], *ways: tuple[str, i
         over(side, server)
 
 
+def warm(script: Script) -> Script:
+    """A good answer first: connecting may take a busy machine longer than these attempts."""
+
+    def warmed(peer: Peer) -> None:
+        if peer.head().startswith(b"GET /warm"):
+            peer.request()
+            peer.send(OK)
+        script(peer)
+
+    return warmed
+
+
+def connect(side: Side) -> None:
+    """Have an idle connection."""
+    for _ in range(20):
+        try:
+            assert side.get("/warm", timeout=httpx.Timeout(5.0)).content == b"ok"
+            return
+        except httpx.TransportError:
+            pass
+
+
 def test_late_answers_are_asked_for_again(kit: LoopKit) -> None:
     """If that is safe: nobody knows what became of a POST."""
-    late(kit, FAULTS["silence"], QUICK | {"retry": POLICY["retry"]}, ("GET", 2), ("POST", 1))
+    policy = POLICY | {"attempt_timeout": 0.1}
+    late(kit, FAULTS["silence"], policy, ("GET", 2))
+    late(kit, FAULTS["silence"], policy, ("POST", 1))
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_of_a_streamed_response(kit: LoopKit, name: str) -> None:
     """At the head as with a buffered one; in the body it is the node's failure, and nothing is repeated."""
     fault = FAULTS[name]
+    if fault.error == LATE and kit.how == "async":
+        return  # it had its turn above
     policy = QUICK if fault.error == LATE else POLICY
-    with RawServer(fault.script) as server, meshed(kit, server, **policy) as side:
+    with RawServer(warm(fault.script)) as server, meshed(kit, server, **policy) as side:
+        connect(side)
+        (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
+        before = node.calls, node.failures, len(server.requests)
         with pytest.raises(named(fault.error)), bounded(2):
             streamed(side, fault.at)
-        (node,) = side.runtime.services["orders"].clusters[""].nodes.values()
-        assert (node.calls, node.failures) == (1, 1)
-        assert len(server.requests) == 1
+        assert (node.calls, node.failures, len(server.requests)) == tuple(count + 1 for count in before)
         over(side, server)
 
 
@@ -241,28 +281,22 @@ UNREACHABLE: dict[str, tuple[Callable[[Port], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("name", UNREACHABLE)
-def test_connections_that_never_stand(kit: LoopKit, name: str, streamed: bool) -> None:
+def test_connections_that_never_stand(kit: LoopKit, name: str) -> None:
     """Any method is repeated: nothing has left."""
     make, error = UNREACHABLE[name]
-    for method in ("GET", "POST"):
+    for streamed in (False, True):
         port, outcomes = Port("127.0.0.1", 0), Outcomes()
         try:
             make(port)
-            where = _Address(port.port)
+            where = Address("127.0.0.1", port.port)
             with meshed(kit, where, outcomes=outcomes, **NEVER_THERE) as side:
                 with pytest.raises(getattr(httpx, error)) as raised, bounded(2):
-                    side.open(method, "/") if streamed else side.request(method, "/")
+                    side.open("POST", "/") if streamed else side.post("/", content=b"x")
                 classified(raised.value, outcomes, "unsent", True, 2)
                 assert open_connections(side.runtime) == 0
         finally:
             port.close()
-
-
-class _Address:
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.address = f"{host}:{port}"
 
 
 @pytest.mark.parametrize("hanging", [False, True])
@@ -276,11 +310,29 @@ def test_names_that_are_not_found(kit: LoopKit, hanging: bool, monkeypatch: pyte
         raise socket.gaierror(socket.EAI_NONAME, "not found")
 
     outcomes = Outcomes()
-    with meshed(kit, _Address(80, "nowhere.example"), outcomes=outcomes, **NEVER_THERE) as side:
+    with meshed(kit, Address("nowhere.example", 80), outcomes=outcomes, **NEVER_THERE) as side:
         monkeypatch.setattr(socket, "getaddrinfo", asked)
         with pytest.raises(httpx.ConnectTimeout if hanging else httpx.ConnectError) as raised, bounded(2):
             side.post("/", content=b"x")
         classified(raised.value, outcomes, "unsent", True, 2)
+
+
+def test_a_name_whose_first_address_is_dead(kit: LoopKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Happy eyeballs (RFC 8305): the second is tried beside it after a moment, and the loser is closed."""
+    if kit.how == "uvloop":
+        pytest.skip("asks by itself, past Python's socket module")
+    for module in (dial, dial_aio):
+        monkeypatch.setattr(module, "STAGGER", 0.02)
+    before = sockets()
+    with RawServer(answering(OK)) as server, two_addresses(server, monkeypatch) as where:
+        with meshed(kit, where, **POLICY) as side:
+            started = time.monotonic()
+            assert side.post("/", content=b"x").content == b"ok"
+            assert time.monotonic() - started < 0.8
+            turn(side)
+            assert open_connections(side.runtime) == 1
+        assert server.settled(0)
+    assert eventually(lambda: sockets() <= before)
 
 
 def test_the_second_node_is_asked_when_the_first_is_gone(kit: LoopKit) -> None:
@@ -290,7 +342,7 @@ def test_the_second_node_is_asked_when_the_first_is_gone(kit: LoopKit) -> None:
     try:
         with RawServer(then("close", OK)) as server:
             for _ in range(6):  # whichever the balancer takes first
-                with meshed(kit, server, _Address(port.port), **POLICY) as side:
+                with meshed(kit, server, Address("127.0.0.1", port.port), **POLICY) as side:
                     assert side.post("/", content=b"x").content == b"ok"
             assert len(server.requests) == 6
     finally:

@@ -173,7 +173,10 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 @pytest.mark.parametrize("body", BODIES)
 def test_requests_are_the_same_on_the_wire(pair: Pair, body: str) -> None:
     """Every method with every body and framing: byte for byte what the family's own transport sends."""
-    exchanges = [(method, method == "PUT", "/counted", BODIES[body]) for method in METHODS]
+    methods = (
+        METHODS if pair.kit.family == "httpx" else ("GET", "PUT")
+    )  # what writes is the same for all families
+    exchanges = [(method, method == "PUT", "/counted", BODIES[body]) for method in methods]
     pair.same(f"body: {body}", *exchanges)
 
 
@@ -208,28 +211,32 @@ def test_responses_are_read_the_same(pair: Pair, name: str) -> None:
     """Every framing, coding and failure: head, content, class of the error, and whether the connection lives on."""
     ways = (("GET", False), ("GET", True), ("HEAD", False), ("POST", True))
     if pair.kit.family != "httpx":
-        ways = ways[:2]  # what reads is the same for all families
+        ways = ways[1:2]  # what reads is the same for all families
     pair.same(f"reply: {name}", *((method, streamed, f"/{name}", NOTHING) for method, streamed in ways))
 
 
 TIMES: dict[str, tuple[dict[str, float], str]] = {
     # Which of the family's four timeouts, and who makes it run out.
-    "read": ({"read": 0.05}, "/hang"),
-    "read in the body": ({"read": 0.05}, "/hang in the body"),
-    "write": ({"write": 0.05}, "/deaf"),
+    "read": ({"read": 0.03}, "/hang"),
+    "read in the body": ({"read": 0.03}, "/hang in the body"),
+    "write": ({"write": 0.03}, "/deaf"),
+    "none of many pauses": ({"read": 0.2}, "/steady"),
 }
 
 
 @pytest.mark.parametrize("name", TIMES)
 def test_timeouts_are_the_same(pair: Pair, name: str) -> None:
     """Of single operations; the head of a streamed response is there before its body is late."""
+    if pair.kit.family != "httpx":
+        return  # what waits is the same for all families, and waiting takes time
     timeouts, url = TIMES[name]
     timeout = pair.kit.http.Timeout(5.0, **timeouts)
 
     def options(kind: str) -> Any:
         return {"timeout": timeout, "content": b"x" * 8_000_000 if name == "write" else b""}
 
-    pair.same(f"time: {name}", ("POST", False, url, options), ("POST", True, url, options))
+    both = (("POST", False, url, options), ("POST", True, url, options))
+    pair.same(f"time: {name}", *(both[:1] if url == "/steady" else both))
 
 
 def test_the_differences_are_those_that_stand_in_the_table(pair: Pair) -> None:

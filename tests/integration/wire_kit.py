@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +18,13 @@ from meshlib.engine.attempt import Attempt
 from meshlib.engine.call import Call
 from meshlib.mesh import Mesh
 from meshlib.runtime import Runtime
+from meshlib.testing.port import Port
 from tests.integration.http_kit import Kit, Side, eventually, in_flight, uri
 
 __all__ = [
     "CALM",
     "LOOPS",
+    "Address",
     "LoopKit",
     "Outcomes",
     "clean",
@@ -31,6 +34,7 @@ __all__ = [
     "runner",
     "sockets",
     "turn",
+    "two_addresses",
 ]
 
 CALM: dict[str, Any] = {"breaker": False, "ejection": False, "wire": "lean"}
@@ -119,10 +123,39 @@ def clean(runtime: Runtime) -> None:
     assert eventually(lambda: sum(len(wire.connections) for wire in wires) <= open_connections(runtime))
 
 
+class Address:
+    """Where a server is, for discovery."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address = f"{host}:{port}"
+
+
+@contextmanager
+def two_addresses(server: Any, patch: pytest.MonkeyPatch) -> Iterator[Address]:
+    """A name that means two addresses: the first swallows whatever is sent to it, the second is the server's."""
+    if sys.platform != "linux":
+        pytest.skip("needs a second loopback address, and Linux's way with a full queue")
+    hole = Port("127.0.0.2", server.port)
+    plain = socket.getaddrinfo
+
+    def asked(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
+        if host != "two.example":
+            return plain(host, port, *rest, **options)
+        found = [("127.0.0.2", port), ("127.0.0.1", port)]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in found]
+
+    try:
+        hole.blackhole()
+        patch.setattr(socket, "getaddrinfo", asked)
+        yield Address("two.example", server.port)
+    finally:
+        hole.close()
+
+
 def sockets() -> int:
     """Open internet sockets of this process; event loops' own pairs, which come and go, are of another family."""
     found = 0
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd"):
         try:
             sock = socket.socket(fileno=int(name))
         except OSError:  # no socket, or gone meanwhile

@@ -119,9 +119,13 @@ class Fanout(Listener):
 
 
 def _doing(name: str, listeners: Iterable[Listener]) -> tuple[Listener, ...]:
-    """The listeners that override this method."""
+    """The listeners that override this method, in their class or in themselves."""
     idle = getattr(Listener, name)
-    return tuple(listener for listener in listeners if getattr(type(listener), name, None) is not idle)
+    return tuple(
+        listener
+        for listener in listeners
+        if getattr(type(listener), name, None) is not idle or name in getattr(listener, "__dict__", ())
+    )
 
 
 class Discreet(Listener):

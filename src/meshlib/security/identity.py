@@ -20,7 +20,8 @@ class FileIdentity:
     """An `core.identity.IdentitySource` over up to three files: authorities, certificate with its chain, private key.
 
     Files that are replaced one after the other are for a moment a pair that does not match, or not there: only what is
-    wrong at two looks in a row is let out, so a rotation is not an error whichever way it is done.
+    wrong at two looks in a row is let out, so a rotation is not an error whichever way it is done. What is new is read twice: a
+    change between the first file and the last would mix the old authorities with the new certificate.
     """
 
     def __init__(self, files: Where, io: IO, every: float = EVERY) -> None:
@@ -30,16 +31,22 @@ class FileIdentity:
 
     async def watch(self, publish: Callable[[Identity], None]) -> None:
         """Publish the present identity and each new one, until cancelled. ConfigError for files that are wrong."""
-        wrong_before = False
+        wrong_before, known = False, ""
         while True:
             try:
-                publish(identity_of(*[await self._read(path) for path in self.files]))
+                found = await self._found()
+                if found.version == known or found.version == (await self._found()).version:
+                    known = found.version
+                    publish(found)
                 wrong_before = False
             except ConfigError:
                 if wrong_before:
                     raise
                 wrong_before = True
             await self._io.sleep(self._every)
+
+    async def _found(self) -> Identity:
+        return identity_of(*[await self._read(path) for path in self.files])
 
     async def _read(self, path: str | None) -> bytes:
         if path is None:

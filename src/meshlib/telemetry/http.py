@@ -7,6 +7,8 @@ method `describe_http(request) -> HttpFacts | None`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from meshlib.core.uri import redact_url
@@ -34,7 +36,7 @@ class HttpFacts:
 
     __slots__ = ("_url", "host", "method", "original", "port")
 
-    def __init__(self, method: str, original: str, host: str, port: int, url: object) -> None:
+    def __init__(self, method: str, original: str, host: str, port: int, url: Callable[[], object]) -> None:
         self.method: str = method
         self.original: str = original
         self.host: str = host
@@ -44,23 +46,35 @@ class HttpFacts:
     @property
     def url(self) -> str:
         """The URL without userinfo, query and fragment; made when asked for, because metrics do without."""
-        return redact_url(str(self._url))
+        return redact_url(str(self._url()))
 
 
 def is_http(request: Any) -> bool:
-    """Whether the request looks like an HTTP request."""
-    return hasattr(request, "method") and hasattr(request, "url")
+    """Whether the request looks like an HTTP request. Its class is asked first: a request may make its URL when it is read."""
+    return hasattr(request, "method") and (hasattr(type(request), "url") or hasattr(request, "url"))
 
 
 def http_facts(family: Any, request: Any, known: frozenset[str]) -> HttpFacts | None:
-    """The facts of a request, or None when it is not HTTP."""
+    """The facts of a request, or None when it is not HTTP.
+
+    A family that knows where a request leads (`origin`) and how its URL reads (`url_text`) is asked before the URL itself.
+    """
     describe = getattr(family, "describe_http", None)
     if describe is not None:
         found: HttpFacts | None = describe(request)
         return found
     if not is_http(request):
         return None
-    written, url = str(request.method), request.url
+    written = str(request.method)
     method = written if written in known else names.OTHER_METHOD
-    port = getattr(url, "port", None) or _DEFAULT_PORTS.get(getattr(url, "scheme", ""), 0)
-    return HttpFacts(method, "" if method is written else written, getattr(url, "host", "") or "", port, url)
+    text = getattr(family, "url_text", None)
+    if text is None:
+        url = request.url
+        scheme, host, port = (getattr(url, name, None) for name in ("scheme", "host", "port"))
+        read: Callable[[], object] = partial(str, url)
+    else:
+        scheme, host, port = family.origin(request)
+        read = partial(text, request)
+    return HttpFacts(
+        method, "" if method is written else written, host or "", port or _DEFAULT_PORTS.get(scheme, 0), read
+    )

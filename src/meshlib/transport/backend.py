@@ -11,13 +11,17 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshlib.transport.bound import Bound
 from meshlib.transport.connections import Connections
+from meshlib.transport.handshake import refusal
 from meshlib.transport.lookup import addresses
 
-__all__ = ["Backend", "Stream", "checked", "clamp", "connected", "readable", "sending"]
+if TYPE_CHECKING:
+    from meshlib.transport.handshake import Tls
+
+__all__ = ["Backend", "Stream", "checked", "clamp", "connected", "readable", "secured", "sending"]
 
 
 def clamp(timeout: float | None, now: float) -> float | None:
@@ -37,10 +41,15 @@ def connected(timeout: float | None, now: float) -> None:
         timeout.attempt.opened = now
 
 
-def checked(timeout: float | None, context: ssl.SSLContext, connection: Any) -> int:
-    """The peer's identity looked at, where policy wants one (`ssl.SSLError` for a wrong one); the version of our own."""
+def secured(timeout: float | None, context: ssl.SSLContext) -> Tls | None:
+    """What the handshake's owner wants of it; None for an https:// proxy's, which is nobody's."""
     tls = timeout.tls if isinstance(timeout, Bound) else None
-    if tls is None or tls.context is not context:  # an https:// proxy's handshake
+    return tls if tls is not None and tls.context is context else None
+
+
+def checked(tls: Tls | None, connection: Any) -> int:
+    """The peer's identity looked at, where policy wants one (`ssl.SSLError` for a wrong one); the version of our own."""
+    if tls is None:
         return 0
     tls.check(connection)
     return tls.version
@@ -114,6 +123,8 @@ class Stream:
         self._clock = connections.clock
         self._expires = connections.expiry()
         self._version: int | None = None
+        self._fresh: Tls | None = None
+        """Of a connection that nothing was read from yet."""
         connections.add(self)
 
     def descriptor(self) -> int:
@@ -124,11 +135,19 @@ class Stream:
         """What is there, at most `max_bytes`; empty at the end."""
         try:
             self._socket.settimeout(clamp(timeout, self._clock()))
-            return self._socket.recv(max_bytes)
+            data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise self._library.ReadTimeout(str(error)) from error
         except OSError as error:
+            refused = None if self._fresh is None else refusal(error)
+            if refused is not None:
+                raise self._library.ConnectError(refused) from error
             raise self._library.ReadError(str(error)) from error
+        if self._fresh is not None:
+            # Behind the handshake, because that is where TLS 1.3 sends its tickets.
+            self._fresh.remember(self._socket)  # type: ignore[arg-type]
+            self._fresh = None
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`. Until the first byte is accepted by the kernel the request counts as unsent."""
@@ -160,9 +179,13 @@ class Stream:
                 "TLS through an https:// proxy needs AsyncClient, or a proxy spoken to by http://"
             )
         self._socket.settimeout(clamp(timeout, self._clock()))
+        tls = secured(timeout, ssl_context)
+        session = None if tls is None else tls.session
         try:
-            self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-            self._version = checked(timeout, ssl_context, self._socket)
+            self._socket = ssl_context.wrap_socket(
+                self._socket, server_hostname=server_hostname, session=session
+            )
+            self._version = checked(tls, self._socket)
         except TimeoutError as error:
             self.close()
             raise self._library.ConnectTimeout(str(error)) from error
@@ -170,6 +193,7 @@ class Stream:
             self.close()
             raise self._library.ConnectError(str(error)) from error
         connected(timeout, self._clock())
+        self._fresh = tls
         return self
 
     def get_extra_info(self, info: str) -> Any:

@@ -13,8 +13,9 @@ from typing import Any
 
 from meshlib.core.deadline import NEVER
 from meshlib.drivers.wheel import wheel
-from meshlib.transport.backend import checked, clamp, connected, readable, sending
+from meshlib.transport.backend import checked, clamp, connected, readable, secured, sending
 from meshlib.transport.connections import Connections
+from meshlib.transport.handshake import refusal
 from meshlib.transport.lookup import literal
 
 __all__ = ["AsyncBackend", "AsyncStream"]
@@ -80,6 +81,8 @@ class AsyncStream:
         self._clock = connections.clock
         self._expires = connections.expiry()
         self._version: int | None = None
+        self._fresh = False
+        """Whether it was secured and nothing was read from it yet."""
         connections.add(self)
 
     def descriptor(self) -> int:
@@ -89,8 +92,16 @@ class AsyncStream:
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end."""
-        with _within(timeout, self._clock, self._library.ReadTimeout, self._library.ReadError):
-            return await self._reader.read(max_bytes)
+        try:
+            with _within(timeout, self._clock, self._library.ReadTimeout, self._library.ReadError):
+                data = await self._reader.read(max_bytes)
+        except self._library.ReadError as error:
+            refused = refusal(error.__cause__) if self._fresh else None
+            if refused is not None:
+                raise self._library.ConnectError(refused) from error.__cause__
+            raise
+        self._fresh = False
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`. A connection already known to be closed leaves the request unsent."""
@@ -122,11 +133,12 @@ class AsyncStream:
         try:
             with _within(timeout, self._clock, self._library.ConnectTimeout, self._library.ConnectError):
                 await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-                self._version = checked(timeout, ssl_context, self._ssl())
+                self._version = checked(secured(timeout, ssl_context), self._ssl())
         except BaseException:
             self._writer.transport.abort()
             raise
         connected(timeout, self._clock())
+        self._fresh = True
         return self
 
     def _ssl(self) -> Any:

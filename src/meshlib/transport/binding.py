@@ -89,9 +89,17 @@ class Binding:
             return (request.method, request.path(), request.peek())
         return (request.method, request.url.path, request.headers)
 
+    def url_text(self, request: Any) -> str:
+        """The URL as text, without building it where it can be avoided."""
+        if isinstance(request, LazyRequest):
+            base, target = request._base, request._target
+            if target is not None:
+                return f"{base.scheme}://{base.netloc.decode('ascii')}{target.decode('ascii')}"
+        return str(request.url)
+
     def describe(self, request: Any) -> str:
         """`GET http://orders/v1/42`."""
-        return f"{request.method} {redact_url(str(request.url))}"
+        return f"{request.method} {redact_url(self.url_text(request))}"
 
     def mapped(self, error: BaseException, request: Any) -> BaseException:
         """The family's own error; the attempt's alarm as its ReadTimeout."""

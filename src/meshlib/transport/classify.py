@@ -103,8 +103,8 @@ def _unsent(text: str) -> Outcome:
 def _connect_text(error: BaseException) -> str:
     text = str(error)
     lowered = text.lower()
+    if "certificate" in lowered or "ssl" in lowered or "tls" in lowered:
+        return f"failed the TLS handshake ({text})"  # that the peer may have "refused" too
     if "refused" in lowered:
         return "refused the connection"
-    if "certificate" in lowered or "ssl" in lowered or "tls" in lowered:
-        return f"failed the TLS handshake ({text})"
     return f"could not be connected ({text})" if text else "could not be connected"

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     Tls: TypeAlias = "Secured | ClientTls"
 
-__all__ = ["ClientTls", "Handshakes", "ascii_host"]
+__all__ = ["ClientTls", "Handshakes", "ascii_host", "refusal"]
+
+_REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
+"""What is in the names of the alerts that answer a certificate."""
 
 
 class ClientTls:
@@ -108,3 +111,17 @@ def ascii_host(request: Any) -> str:
     """As the certificate knows it: in ASCII, and without the dot that makes a name absolute (RFC 6066 section 3)."""
     host: str = request.url.raw_host.decode("ascii")
     return host.rstrip(".")
+
+
+def refusal(error: BaseException | None) -> str | None:
+    """What to say of an error of a connection's first read when it is the peer's no to our certificate; else None.
+
+    In TLS 1.3 our side of the handshake is over before the peer has looked at who we are (RFC 8446 section 4.4.2.4): its no comes
+    with the first read, after a request was written that it never looked at.
+    """
+    if not isinstance(error, ssl.SSLError):
+        return None
+    reason = error.reason or ""
+    if "ALERT" in reason and any(word in reason for word in _REFUSALS):
+        return f"the peer refused our certificate: {error}"
+    return None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
+from meshlib.transport.handshake import refusal
 from meshlib.transport.http1 import BrokenResponse
 
 __all__ = ["LeanError", "connecting", "reading", "translation", "writing"]
-
-_REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED")
-"""What is in the names of the alerts that answer a certificate."""
 
 
 class LeanError(Exception):
@@ -32,22 +29,19 @@ def connecting(error: OSError) -> LeanError:
 
 
 def reading(error: BaseException, started: bool = True) -> LeanError:
-    """ReadTimeout, RemoteProtocolError or ReadError; ConnectError when the peer turns out to have refused our certificate.
-
-    In TLS 1.3 our side of the handshake is over before the peer has looked at who we are (RFC 8446 section 4.4.2.4): its no comes
-    with the first read, after a request was written that it never looked at. `started`: bytes of an answer had come.
-    """
-    if not started and isinstance(error, ssl.SSLError) and _refused(error.reason or ""):
-        return LeanError("ConnectError", f"the peer refused our certificate: {error}")
+    """ReadTimeout, RemoteProtocolError or ReadError; ConnectError when the peer turns out to have refused our certificate, see
+    `handshake.refusal`. `started`: bytes of an answer had come."""
+    refused = None if started else refusal(error)
+    if refused is not None:
+        return LeanError("ConnectError", refused)
     return _named(error, "ReadTimeout", "ReadError")
 
 
-def _refused(reason: str) -> bool:
-    return "ALERT" in reason and any(word in reason for word in _REFUSALS)
-
-
 def writing(error: BaseException) -> LeanError:
-    """WriteTimeout, RemoteProtocolError or WriteError."""
+    """WriteTimeout, RemoteProtocolError or WriteError; of a refusal that a loop has heard before, what `reading` says."""
+    refused = refusal(error)
+    if refused is not None:
+        return LeanError("ConnectError", refused)
     return _named(error, "WriteTimeout", "WriteError")
 
 

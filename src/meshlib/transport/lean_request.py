@@ -81,7 +81,7 @@ def written(attempt: Attempt, request: Any, byte_stream: type[Any]) -> Written:
 def _as_made(attempt: Attempt, request: LazyRequest) -> bytes | None:
     """Head and body of a request that is as our client made it; None when somebody has had their hands on it."""
     target, block, body = request._target, request._block, request._body
-    if target is None or block is None or body is None:
+    if target is None or block is None or body is None or request.method == "CONNECT":
         return None
     added = attempt.headers
     try:

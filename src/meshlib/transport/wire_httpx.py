@@ -78,8 +78,13 @@ class _Pools:
 
     def _rotated(self, node: Node, version: int) -> None:
         """Let go of the pools of older identities: idle connections close now, the others with the call that has them."""
+        kept = (
+            None,
+            version,
+            self.handshakes.version,
+        )  # a thread that was slow to come here must not drop the newest
         for key in list(self._pools):
-            if key[0] is node and key[1] not in (None, version):
+            if key[0] is node and key[1] not in kept:
                 pool = self._pools.pop(key, None)
                 if pool is not None:
                     self._shut([one for one in pool.connections if one.is_idle()])
@@ -160,7 +165,8 @@ class HttpxWire(_Pools):
 
     def _shut(self, connections: list[Any]) -> None:
         for connection in connections:
-            connection.close()
+            if connection.is_idle():  # else another thread was faster
+                connection.close()
 
     def _reap(self) -> None:
         for stream in self.bodies.orphans():
@@ -232,7 +238,8 @@ class AsyncHttpxWire(_Pools):
 
     async def _closed(self, connections: list[Any]) -> None:
         for connection in connections:
-            await connection.aclose()
+            if connection.is_idle():  # else a call has it since this was asked for
+                await connection.aclose()
 
     async def _reap(self) -> None:
         for stream in self.bodies.orphans():

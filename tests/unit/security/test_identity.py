@@ -34,8 +34,8 @@ def test_publishes_what_is_there():
     """At every look, a second apart; whether it is new is the rotation's business."""
     io = ScriptedIO()
     io.on_read("/ca", PKI.ca)
-    io.on_read("/cert", OLD.certificate, NEW.certificate)
-    io.on_read("/key", OLD.key, NEW.key)
+    io.on_read("/cert", OLD.certificate, OLD.certificate, NEW.certificate)
+    io.on_read("/key", OLD.key, OLD.key, NEW.key)
     assert watched(io, 3) == [OLD.certificate, NEW.certificate, NEW.certificate]
     assert io.sleeps[:2] == [1.0, 1.0]
 
@@ -45,17 +45,29 @@ def test_one_file_after_the_other():
     io = ScriptedIO()
     io.on_read("/ca", PKI.ca)
     io.on_read(
-        "/cert", OLD.certificate, NEW.certificate, NEW.certificate, FileNotFoundError(), NEW.certificate
+        "/cert", *[OLD.certificate] * 2, *[NEW.certificate] * 4, FileNotFoundError(), NEW.certificate
     )
-    io.on_read("/key", OLD.key, OLD.key, NEW.key)
+    io.on_read("/key", *[OLD.key] * 4, NEW.key)
     assert watched(io, 3) == [OLD.certificate, NEW.certificate, NEW.certificate]
+
+
+def test_no_part_of_an_old_identity_in_a_new_one():
+    """Files that change between the first and the last that is read are read again at the next look."""
+    io = ScriptedIO()
+    other = PKI.ca + Pki().ca
+    io.on_read("/ca", *[PKI.ca] * 3, other)
+    io.on_read("/cert", *[OLD.certificate] * 2, NEW.certificate)
+    io.on_read("/key", *[OLD.key] * 2, NEW.key)
+    seen = io.run(lambda publish: FileIdentity(FILES, io).watch(publish), 2)
+    assert [(one.trust, one.chain) for one in seen] == [(PKI.ca, OLD.certificate), (other, NEW.certificate)]
+    assert len(io.sleeps) == 3
 
 
 def test_what_stays_wrong_is_said():
     """At the second look."""
     io = ScriptedIO()
     io.on_read("/ca", PKI.ca)
-    io.on_read("/cert", OLD.certificate, NEW.certificate)
+    io.on_read("/cert", *[OLD.certificate] * 2, NEW.certificate)
     io.on_read("/key", OLD.key)
     with pytest.raises(ConfigError, match="/key: is not the private key"):
         watched(io, 2)

@@ -45,7 +45,7 @@ def test_family_knows_better() -> None:
 
     class Family:
         def describe_http(self, request: Any) -> HttpFacts:
-            return HttpFacts("GET", "", "billing", 8443, "https://billing/x?secret=1")
+            return HttpFacts("GET", "", "billing", 8443, lambda: "https://billing/x?secret=1")
 
     facts = http_facts(Family(), b"", KNOWN)
     assert facts is not None

@@ -63,6 +63,23 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[Errno 111] Connection refused", "refused the connection"),
+        ("certificate verify failed", "failed the TLS handshake (certificate verify failed)"),
+        ("the peer refused our certificate", "failed the TLS handshake (the peer refused our certificate)"),
+        ("no route", "could not be connected (no route)"),
+        ("", "could not be connected"),
+    ],
+)
+def test_what_is_said_of_a_connection(begun: Callable[..., Attempt], http: Any, text: str, shown: str) -> None:
+    """A refused certificate is not a refused connection."""
+    request = http.Request("GET", "http://orders/")
+    error = http.ConnectError(text, request=request)
+    assert ErrorClassifier(http)(error, begun(request)).text == shown
+
+
+@pytest.mark.parametrize(
     ("name", "text", "sent", "expected"),
     [
         ("ConnectTimeout", "", False, ("unsent", True, "no")),

@@ -82,6 +82,7 @@ def test_a_peer_that_refuses_our_certificate(reason: str) -> None:
     assert made.kind == "ConnectError"
     assert str(made).startswith("the peer refused our certificate: [SSL: ")
     assert reading(refusal(reason), started=True).kind == "ReadError"
+    assert str(writing(refusal(reason))) == str(made)
 
 
 @pytest.mark.parametrize(
