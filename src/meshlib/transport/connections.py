@@ -29,6 +29,10 @@ class Connections:
         """True in the child of a fork: the sockets are the parent's."""
         self.version: Callable[[], int] = lambda: 0
         """The identity that connections are made under now; one of another version is not used again."""
+        self.grace: float = 0.0
+        """Seconds that a connection of an older identity is left alone after the newer one was seen: see `HttpxWire`."""
+        self._newest: int | None = None
+        self._seen: float = 0.0
         self._max_age = max_age
         self._streams: WeakSet[Any] = WeakSet()
         fork.watch(self)
@@ -41,7 +45,13 @@ class Connections:
         """Whether a connection is too old, of a wire that keeps none any more, or of an identity that was replaced."""
         if self.retired or self.clock() >= expires:
             return True
-        return version is not None and version != self.version()
+        return version is not None and self._replaced(version)
+
+    def _replaced(self, version: int) -> bool:
+        newest = self.version()
+        if newest != self._newest:
+            self._seen, self._newest = self.clock(), newest
+        return version != newest and self.clock() >= self._seen + self.grace
 
     def add(self, stream: Any) -> None:
         """Remember an open stream, weakly; it has `descriptor()`."""

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncHttpxWire", "HttpxWire"]
 
+_GRACE = 0.5
+"""Seconds. A thread that was given an idle connection has not begun to use it yet for some microseconds, in which the pools
+take it for idle still: closed then, it would fail a request, or read from a file descriptor that is another's by now."""
+
 
 class _Pools:
     """The pools of one wire, by node and whether they speak TLS.
@@ -56,13 +60,15 @@ class _Pools:
         self.handshakes: Handshakes = Handshakes(binding, security, options.ssl_context, ())
         self.connections.version = lambda: self.handshakes.version
         self._pools: dict[tuple[Node, int | None], Any] = {}
+        self._aside: list[tuple[float, Any]] = []
+        """Pools of older identities that have connections still, and when their idle ones may be closed."""
         fork.watch(self)
 
     def after_in_child(self) -> None:
         """Neither pools nor leases are this process's; the descriptors are let go by `connections`."""
         self.bodies.forked = True
-        fork.abandon(self._pools, self.bodies)
-        self._pools = {}
+        fork.abandon(self._pools, self._aside, self.bodies)
+        self._pools, self._aside = {}, []
 
     def _pool(self, node: Node, tls: Tls | None) -> Any:
         version = None if tls is None else tls.version
@@ -87,7 +93,22 @@ class _Pools:
             if key[0] is node and key[1] not in kept:
                 pool = self._pools.pop(key, None)
                 if pool is not None:
-                    self._shut([one for one in pool.connections if one.is_idle()])
+                    self._aside.append((self.clock() + self.connections.grace, pool))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Close what has become idle in the pools of older identities, and forget the empty ones."""
+        now = self.clock()
+        for one in list(self._aside):
+            due, pool = one
+            if now < due:
+                continue
+            self._shut([connection for connection in pool.connections if connection.is_idle()])
+            if all(connection.is_closed() for connection in pool.connections):
+                try:
+                    self._aside.remove(one)
+                except ValueError:
+                    pass  # another thread was faster
 
     def _made(self, node: Node, context: ssl.SSLContext | None) -> Any:
         raise NotImplementedError
@@ -112,7 +133,8 @@ class _Pools:
         return [self._pools.pop(key) for key in list(self._pools) if key[0] is node]
 
     def _idle(self) -> list[Any]:
-        return [one for pool in list(self._pools.values()) for one in pool.connections if one.is_idle()]
+        pools = list(self._pools.values()) + [pool for _, pool in self._aside]
+        return [one for pool in pools for one in pool.connections if one.is_idle()]
 
 
 class HttpxWire(_Pools):
@@ -126,11 +148,14 @@ class HttpxWire(_Pools):
         security: Callable[[], ServiceSecurity | None] = lambda: None,
     ) -> None:
         super().__init__(binding, options, clock, security)
+        self.connections.grace = _GRACE
 
     def send(self, attempt: Attempt, request: Any) -> Any:
         """See `transport.wire.Wire`."""
         if self.bodies.orphaned:
             self._reap()
+        if self._aside:
+            self._tidy()
         tls = self.handshakes.of(attempt, request)
         pool = self._pool(attempt.node, tls)
         binding, pooling = self.binding, self.pooling
@@ -201,6 +226,8 @@ class AsyncHttpxWire(_Pools):
         """See `transport.wire.AsyncWire`."""
         if self.bodies.orphaned:
             self._soon(self._reap())
+        if self._aside:
+            self._tidy()
         tls = self.handshakes.of(attempt, request)
         pool = self._pool(attempt.node, tls)
         binding, pooling = self.binding, self.pooling

@@ -44,9 +44,7 @@ def test_one_file_after_the_other():
     """A moment of a pair that does not match is not an error, nor is a file that is away while it is replaced."""
     io = ScriptedIO()
     io.on_read("/ca", PKI.ca)
-    io.on_read(
-        "/cert", *[OLD.certificate] * 2, *[NEW.certificate] * 4, FileNotFoundError(), NEW.certificate
-    )
+    io.on_read("/cert", *[OLD.certificate] * 2, *[NEW.certificate] * 4, FileNotFoundError(), NEW.certificate)
     io.on_read("/key", *[OLD.key] * 4, NEW.key)
     assert watched(io, 3) == [OLD.certificate, NEW.certificate, NEW.certificate]
 

@@ -72,7 +72,9 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
         ("", "could not be connected"),
     ],
 )
-def test_what_is_said_of_a_connection(begun: Callable[..., Attempt], http: Any, text: str, shown: str) -> None:
+def test_what_is_said_of_a_connection(
+    begun: Callable[..., Attempt], http: Any, text: str, shown: str
+) -> None:
     """A refused certificate is not a refused connection."""
     request = http.Request("GET", "http://orders/")
     error = http.ConnectError(text, request=request)
