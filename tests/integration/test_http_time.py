@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -106,6 +106,35 @@ def test_uploads_are_bounded(kit: Kit) -> None:
 
 
 @EACH_WIRE
+@contextmanager
+def firehose() -> Iterator[int]:
+    """A port where every answer goes on for ever, in small pieces without a pause."""
+
+    def pour(listening: socket.socket) -> None:
+        with suppress(OSError), listening.accept()[0] as peer:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while True:
+                peer.sendall(b"x" * 64)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=pour, args=(listening,), daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+    thread.join(5)
+
+
+def test_a_firehose_is_bounded(kit: Kit) -> None:
+    """A read that never waits does not stretch the attempt either."""
+    policy = {**ALONE, "attempt_timeout": 0.2}
+    with (
+        firehose() as port,
+        kit.side("orders", discovery=f"static://127.0.0.1:{port}", policy=policy) as side,
+    ):
+        assert 0.15 < taken(lambda: side.get("/"), kit.http.ReadTimeout) < 0.2 + SLACK
+        assert in_flight(side.runtime) == 0
+
+
 def test_blackholed_connects_take_the_connect_timeout(kit: Kit) -> None:
     """And the next instance is tried, whatever the method."""
     policy = {"connect_timeout": 0.2, "breaker": False, "ejection": False}

@@ -99,30 +99,30 @@ def test_nobody_notices(shop: Shop) -> None:
     theirs.mkdir()
     seen: list[str] = []
     failures: list[str] = []
-    with Mesh(policy={"tls": pki.write(theirs, "orders")}, telemetry=False) as owner:
-        with (
-            TlsServer(owner.server_ssl_context(), named=False) as server,
-            shop.mesh({"orders": {"discovery": f"static://{server.address}", "tls": BY_ID} | ONCE}) as mesh,
-            shop.kit.side("http://orders", mesh=mesh) as side,
-            loaded(side, seen, failures),
-        ):
-            both = [(mesh.runtime, shop.folder, "web"), (owner.runtime, theirs, "orders")]
+    with (
+        Mesh(policy={"tls": pki.write(theirs, "orders")}, telemetry=False) as owner,
+        TlsServer(owner.server_ssl_context(), named=False) as server,
+        shop.mesh({"orders": {"discovery": f"static://{server.address}", "tls": BY_ID} | ONCE}) as mesh,
+        shop.kit.side("http://orders", mesh=mesh) as side,
+        loaded(side, seen, failures),
+    ):
+        both = [(mesh.runtime, shop.folder, "web"), (owner.runtime, theirs, "orders")]
+        served(server)
+        for changed, folder, name in both:
+            renewed(changed, lambda f=folder, n=name: pki.write(f, n))
             served(server)
-            for changed, folder, name in both:
-                renewed(changed, lambda f=folder, n=name: pki.write(f, n))
-                served(server)
-            pki.ca, other.ca = pki.ca + other.ca, pki.ca + other.ca
-            for changed, folder, name in both:
-                renewed(changed, lambda f=folder, n=name: pki.write(f, n))
-            for changed, folder, name in both:
-                renewed(changed, lambda f=folder, n=name: other.write(f, n))
-                served(server)
-            other.ca = other.authority.certificate
-            for changed, folder, name in both:
-                renewed(changed, lambda f=folder, n=name: other.write(f, n))
+        pki.ca, other.ca = pki.ca + other.ca, pki.ca + other.ca
+        for changed, folder, name in both:
+            renewed(changed, lambda f=folder, n=name: pki.write(f, n))
+        for changed, folder, name in both:
+            renewed(changed, lambda f=folder, n=name: other.write(f, n))
             served(server)
-            assert eventually(lambda: server.open <= WORKERS)
-            assert len(set(server.serials)) == 5  # the first, and each that we renewed
+        other.ca = other.authority.certificate
+        for changed, folder, name in both:
+            renewed(changed, lambda f=folder, n=name: other.write(f, n))
+        served(server)
+        assert eventually(lambda: server.open <= WORKERS)
+        assert len(set(server.serials)) == 5  # the first, and each that we renewed
     assert failures == []
     assert set(seen) == {WEB}
 

@@ -12,6 +12,7 @@ import pytest
 from meshlib.core.endpoint import Endpoint
 from meshlib.core.override import Override
 from meshlib.core.snapshot import EndpointSet
+from meshlib.errors import ConfigError
 from tests.integration.http_kit import Kit, eventually
 from tests.integration.tls_wires import CALM, ORDERS, WEB, Shop, TlsServer, connections
 from tests.integration.wire_kit import sockets
@@ -300,7 +301,7 @@ def test_sessions_of_another_identity(shop: Shop) -> None:
             keys["discovery"] = f"static://{server.address}"
         with shop.mesh(services) as mesh, shop.kit.side(mesh=mesh) as side:
             assert side.get("http://orders/").text == WEB
-            with pytest.raises(shop.kit.http.ConnectError, match="expected spiffe://mesh.test/billing"):
+            with pytest.raises(shop.kit.http.ConnectError, match=r"expected spiffe://mesh\.test/billing"):
                 side.get("http://billing/")
             assert side.get("http://orders/").text == WEB
         assert len(server.requests) == 2
@@ -308,16 +309,11 @@ def test_sessions_of_another_identity(shop: Shop) -> None:
 
 def test_files_that_are_wrong_from_the_start(shop: Shop) -> None:
     """A ConfigError of the first call: it does not fall back to clear text."""
-    from meshlib.errors import ConfigError
-
     (shop.folder / "web-key.pem").write_text("nonsense")
-    with TlsServer(None) as server:
-        with shop.mesh(
-            {"orders": CALM | {"discovery": f"static://{server.address}", "tls": "strict"}}
-        ) as mesh:
-            with (
-                shop.kit.side("http://orders", mesh=mesh) as side,
-                pytest.raises(ConfigError, match="no private key"),
-            ):
-                side.get("/")
-        assert server.received == b""
+    services = {"orders": CALM | {"discovery": "static://127.0.0.1:1", "tls": "strict"}}
+    with (
+        shop.mesh(services) as mesh,
+        shop.kit.side("http://orders", mesh=mesh) as side,
+        pytest.raises(ConfigError, match="no private key"),
+    ):
+        side.get("/")

@@ -15,8 +15,8 @@ from cryptography import x509
 from meshlib.mesh import Mesh
 from meshlib.runtime import Runtime
 from meshlib.security import spiffe_id_of
-from tests.integration.http_kit import Kit, Side, eventually, in_flight, uri
-from tests.integration.raw_server import OK, Peer, RawServer, framed
+from tests.integration.http_kit import Kit, Side, in_flight, uri
+from tests.integration.raw_server import Peer, RawServer, framed
 from tests.integration.wire_kit import Outcomes, turn
 from tests.tls import Pki
 

@@ -76,5 +76,9 @@ def http_facts(family: Any, request: Any, known: frozenset[str]) -> HttpFacts | 
         scheme, host, port = family.origin(request)
         read = partial(text, request)
     return HttpFacts(
-        method, "" if method is written else written, host or "", port or _DEFAULT_PORTS.get(scheme, 0), read
+        method,
+        "" if method is written else written,
+        host or "",
+        port or _DEFAULT_PORTS.get(scheme or "", 0),
+        read,
     )

@@ -55,6 +55,10 @@ def checked(tls: Tls | None, connection: Any) -> int:
     return tls.version
 
 
+_LATE = 0.010
+"""Seconds after the end of an attempt in which what waits in the kernel is still taken."""
+
+
 class Backend:
     """Connects blocking sockets; a `NetworkBackend` of the pools' library.
 
@@ -134,7 +138,7 @@ class Stream:
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end."""
         try:
-            self._socket.settimeout(clamp(timeout, self._clock()))
+            self._allow(timeout)
             data = self._socket.recv(max_bytes)
         except TimeoutError as error:
             raise self._library.ReadTimeout(str(error)) from error
@@ -149,12 +153,20 @@ class Stream:
             self._fresh = None
         return data
 
+    def _allow(self, timeout: float | None) -> None:
+        """Set the time of one operation. TimeoutError when the attempt is over for good: a bound is never less than a
+        millisecond, and a peer that sends without pause could go on by milliseconds for ever."""
+        now = self._clock()
+        if isinstance(timeout, Bound) and now > timeout.until + _LATE:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(clamp(timeout, now))
+
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """All of `buffer`. Until the first byte is accepted by the kernel the request counts as unsent."""
         view = memoryview(buffer)
         try:
             while view:
-                self._socket.settimeout(clamp(timeout, self._clock()))
+                self._allow(timeout)
                 sent = self._socket.send(view)
                 sending(timeout)
                 view = view[sent:]

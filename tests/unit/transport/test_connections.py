@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 
+from meshlib.core.deadline import NEVER
+from meshlib.testing import FakeClock
 from meshlib.transport.connections import Connections
 
 
@@ -52,3 +54,17 @@ def test_a_child_lets_go_of_the_descriptors() -> None:
     assert connections.inherited
     os.close(reading)
     os.close(writing)
+
+
+def test_an_older_identity_is_over_after_a_grace() -> None:
+    """Counted from when the newer one was seen; connections in clear have none."""
+    clock = FakeClock()
+    connections, version = Connections(clock), [1]
+    connections.version = lambda: version[0]
+    connections.grace = 0.5
+    assert not connections.over(NEVER, 1)
+    version[0] = 2
+    clock.advance(10.0)
+    assert [connections.over(NEVER, one) for one in (1, 2, None)] == [False, False, False]
+    clock.advance(0.5)
+    assert [connections.over(NEVER, one) for one in (1, 2, None)] == [True, False, False]
