@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshlib import __version__
-from meshlib.core.listener import Event, Listener
+from meshlib.core.listener import Event, Headers, Listener
 from meshlib.telemetry.contract import Watched
 from meshlib.telemetry.metrics import Metrics, shared
 from meshlib.telemetry.spans import Spans
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from meshlib.core.outcome import Outcome
+    from meshlib.engine.attempt import Attempt
     from meshlib.engine.call import Call
 
 __all__ = ["OTel"]
@@ -44,10 +45,18 @@ class OTel(Listener):
         else:
             self._metrics = Metrics(meter_provider, __version__, self._watched.clock)
         self._metrics.watch(self._watched)
-        # Each call passes here four times: without a step in between.
-        self.call_started = self._spans.call_started  # type: ignore[method-assign]
-        self.attempt_started = self._spans.attempt_started  # type: ignore[method-assign]
-        self.attempt_finished = self._spans.attempt_finished  # type: ignore[method-assign]
+
+    def call_started(self, call: Call) -> None:
+        """Open the call's span."""
+        self._spans.call_started(call)
+
+    def attempt_started(self, call: Call, attempt: Attempt) -> Headers | None:
+        """Open the attempt's span; the headers carry it to the server."""
+        return self._spans.attempt_started(call, attempt)
+
+    def attempt_finished(self, call: Call, attempt: Attempt, outcome: Outcome) -> None:
+        """End the attempt's span."""
+        self._spans.attempt_finished(call, attempt, outcome)
 
     def call_finished(self, call: Call, outcome: Outcome | None) -> None:
         """Measure the call, then end its span (whose context the measurements refer to)."""
