@@ -17,13 +17,14 @@ OLD, NEW = PKI.issue("web"), PKI.issue("web")
 
 
 class FileCase:
-    """Files, scripted: what they hold at each look."""
+    """Files, scripted: what they hold, for two looks each, because a file may be read while it is written."""
 
     def __init__(self, *identities):
         self.io = ScriptedIO()
         self.io.on_read("/ca", PKI.ca)
-        self.io.on_read("/cert", *(one.certificate if one else FileNotFoundError() for one in identities))
-        self.io.on_read("/key", *(one.key if one else b"" for one in identities))
+        twice = [one for one in identities for _ in range(2)]
+        self.io.on_read("/cert", *(one.certificate if one else FileNotFoundError() for one in twice))
+        self.io.on_read("/key", *(one.key if one else b"" for one in twice))
 
     def watch(self, publish):
         """The coroutine under test."""

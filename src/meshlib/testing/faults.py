@@ -193,14 +193,25 @@ class FaultServer:
             await asyncio.wait({task})
 
     async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _ = await loop.sock_accept(self._port.sock)
-            except OSError:  # out of descriptors, or the client left while it waited
-                await asyncio.sleep(0.01)
-                continue
-            self._admit(sock)
+        # By hand: `loop.sock_accept` that is cancelled in the turn of a connection drops it, still open.
+        loop, listening = asyncio.get_running_loop(), self._port.sock
+        waiting = asyncio.Event()
+        loop.add_reader(listening.fileno(), waiting.set)
+        try:
+            while True:
+                await waiting.wait()
+                waiting.clear()
+                try:
+                    sock, _ = listening.accept()
+                except BlockingIOError:  # the client left while it waited
+                    continue
+                except OSError:  # out of descriptors
+                    await asyncio.sleep(0.01)
+                    continue
+                sock.setblocking(False)
+                self._admit(sock)
+        finally:
+            loop.remove_reader(listening.fileno())
 
     def _admit(self, sock: socket.socket) -> None:
         with self._changed:
